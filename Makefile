@@ -1,0 +1,51 @@
+# Everything a user types first. `make run` and `make test` are the two that matter.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+# Servers' state stays in this folder, and nothing phones home.
+export PREFECT_HOME ?= $(CURDIR)/.state/prefect
+export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
+export MLFLOW_DISABLE_TELEMETRY ?= true
+export DO_NOT_TRACK ?= 1
+
+.PHONY: help run test check format lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, training, comparison, gate
+	dvc repro
+	cseflow experiment
+
+test: $(VENV)/test.stamp ## install what the tests need and run them
+	python -m pytest
+
+check: $(VENV)/test.stamp ## lint, format check and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+format: $(VENV)/test.stamp ## put the code in its canonical form
+	ruff check --fix .
+	ruff format .
+
+lock: ## remake constraints.txt, the full lock, from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --all-extras --no-annotate --upgrade \
+	  --custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
+
+clean: ## remove the environment, the data and the servers' state; keep runs, mlflow.db and the DVC cache
+	rm -rf $(VENV) data .state
+
+# torch goes first, so that nothing else chooses a build of it.
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	python -m pip install --quiet --upgrade pip
+	python -m pip install --quiet --constraint constraints.txt torch
+	python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/test.stamp: $(VENV)/run.stamp
+	python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@

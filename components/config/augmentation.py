@@ -1,0 +1,58 @@
+"""Section `augmentation`: the views of a sentence, stored tokenised."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.config.base import Fraction, Positive, Section
+
+
+class Identity(Section):
+    """The sentence as it is; two of it differ by dropout alone (SimCSE)."""
+
+    kind: Literal["identity"]
+
+
+class WordRepetition(Section):
+    """ESimCSE §3.1: some units stand twice, so that length no longer betrays the positive."""
+
+    kind: Literal["word_repetition"]
+    rate: Fraction = 0.32
+    unit: Literal["subword", "word"] = "subword"
+
+
+class TokenShuffle(Section):
+    """NGCSE §3: the tokens in another order."""
+
+    kind: Literal["token_shuffle"]
+
+
+class TokenCutoff(Section):
+    """NGCSE §3: a share of the tokens hidden from attention."""
+
+    kind: Literal["token_cutoff"]
+    rate: Fraction = 0.05
+
+
+class SpanMask(Section):
+    """ArcCSE §3.3: one span of `near` of the tokens masked, then grown to `far` around it."""
+
+    kind: Literal["span_mask"]
+    near: Fraction = 0.2
+    far: Fraction = 0.4
+
+    @model_validator(mode="after")
+    def _nested(self) -> Self:
+        if self.near >= self.far:
+            raise ValueError(f"near ({self.near}) must be below far ({self.far})")
+        return self
+
+
+View = Annotated[Identity | WordRepetition | TokenShuffle | TokenCutoff | SpanMask, Field(discriminator="kind")]
+
+
+class Augmentation(Section):
+    """`max_length` is in tokens, special ones included; a sentence is cut to it before any view is made."""
+
+    max_length: Annotated[int, Field(ge=4)] = 32
+    views: dict[str, View]

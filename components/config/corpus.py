@@ -1,0 +1,24 @@
+"""Section `corpus`: from dump or text to clean sentences."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.config.base import Fraction, Positive, Section
+
+
+class Corpus(Section):
+    """`format: auto` tells a MediaWiki export from plain text (one sentence a line) by the file's name."""
+
+    format: Literal["auto", "mediawiki", "text"] = "auto"
+    language: Annotated[str, Field(pattern=r"^[a-z]{2}$")] = "en"
+    min_words: Positive = 4
+    max_words: Positive = 64
+    heldout: Fraction = 0.1
+    max_sentences: Positive | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+        return self

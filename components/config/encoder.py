@@ -1,0 +1,32 @@
+"""Section `encoder`: transformer, pooling, head."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.config.base import Section
+
+MARK = "[X]"  # stands for the sentence in a template
+
+
+class Encoder(Section):
+    """`head: training` drops the MLP at export (SimCSE, unsupervised); `always` keeps it (supervised).
+
+    `templates` serve pooling `prompt_mask` alone: the first wraps the anchor (and every sentence at use), the last all
+    other views; `[X]` stands for the sentence and `[MASK]` for the place that is read off.
+    """
+
+    source: str = "encoder"
+    pooling: Literal["cls", "mean", "first_last_mean", "last", "prompt_mask"] = "mean"
+    head: Literal["none", "training", "always"] = "none"
+    max_length: Annotated[int, Field(ge=8)] = 256
+    templates: list[str] = []
+
+    @model_validator(mode="after")
+    def _templated(self) -> Self:
+        if (self.pooling == "prompt_mask") != bool(self.templates):
+            raise ValueError("templates go with pooling prompt_mask, and prompt_mask needs at least one")
+        for template in self.templates:
+            if template.count(MARK) != 1 or template.count("[MASK]") != 1:
+                raise ValueError(f"template {template!r} must hold {MARK} once and [MASK] once")
+        return self

@@ -1,0 +1,27 @@
+"""Section `evaluation`: which tasks, and how geometry is sampled."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.config.base import Positive, Section
+
+StsTask = Literal["STS12", "STS13", "STS14", "STS15", "STS16", "STSB", "SICKR"]
+TransferTask = Literal["MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC"]
+
+
+class Geometry(Section):
+    """Alignment and uniformity (Wang & Isola 2020) as NGCSE samples them; scores on STS-B's 0–5 scale."""
+
+    samples: Positive = 1000
+    positive_score: Annotated[float, Field(ge=0, le=5)] = 4.0
+    negative_score: Annotated[float, Field(ge=0, le=5)] = 1.0
+
+
+class Evaluation(Section):
+    """`sts` and `transfer` map a task to the entry of `sources` that holds it; STSB's dev split picks checkpoints."""
+
+    sts: dict[StsTask, str]
+    transfer: dict[TransferTask, str] = {}
+    batch_size: Positive = 64
+    geometry: Geometry = Geometry()

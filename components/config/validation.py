@@ -1,0 +1,28 @@
+"""Section `validation`: the thresholds of each kind of data set's suite."""
+
+from components.config.base import Positive, Section, Share
+
+
+class CorpusSuite(Section):
+    """Sentences of the training and held-out splits."""
+
+    min_rows: Positive = 1000
+    max_residue: Share = 0.001  # share of rows in which markup is left
+    max_foreign: Share = 0.02  # share of rows told to be of another language
+
+
+class StsSuite(Section):
+    """Sentence pairs with gold scores; `rows` are the published sizes, by file name without ending."""
+
+    rows: dict[str, Positive] = {}
+    max_leakage: Share = 0.001  # share of training sentences that also stand in an STS pair
+
+
+class Validation(Section):
+    """`sample` bad rows are shown with a failing expectation."""
+
+    sample: Positive = 5
+    corpus: CorpusSuite = CorpusSuite()
+    sts: StsSuite = StsSuite()
+
+

@@ -1,0 +1,111 @@
+"""Section `variants`: a CSE variant = data + views + objective terms (+ momentum)."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from components.config.base import Fraction, Positive, Section
+
+Temperature = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0)]
+
+
+class Roles(Section):
+    """Which column of a set plays which role: a view's name for `corpus`, a tuple's column for `tuples/…`."""
+
+    anchor: str
+    positive: str
+    negative: str | None = None  # hard negative, in InfoNCE's denominator
+    near: str | None = None  # entailment triplet: the lightly masked view
+    far: str | None = None  # entailment triplet: the heavily masked view
+    levels: list[str] = []  # hierarchical triplet: from most to least similar
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.near is None) != (self.far is None):
+            raise ValueError("near and far go together")
+        if len(self.levels) == 1:
+            raise ValueError("levels needs at least two columns, from most to least similar")
+        return self
+
+
+class Part(Section):
+    """One kind of row in every batch; `rows: null` takes what the other parts leave of training.batch_size."""
+
+    set: Annotated[str, Field(pattern=r"^(corpus|tuples/[a-z0-9_-]+)$")]
+    rows: Positive | None = None
+    roles: Roles
+
+
+class InfoNce(Section):
+    term: Literal["info_nce"]
+    weight: Weight = 1.0
+    temperature: Temperature = 0.05
+
+
+class ArcCon(Section):
+    term: Literal["arccon"]
+    weight: Weight = 1.0
+    temperature: Temperature = 0.05
+    margin_degrees: Annotated[float, Field(ge=0, lt=180)] = 10.0
+
+
+class EntailmentTriplet(Section):
+    term: Literal["entailment_triplet"]
+    weight: Weight = 1.0
+    margin: Annotated[float, Field(ge=0)] = 0.0
+
+
+class HierarchicalTriplet(Section):
+    term: Literal["hierarchical_triplet"]
+    weight: Weight = 1.0
+    margins: list[Annotated[float, Field(ge=0)]]
+
+
+Term = Annotated[InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet, Field(discriminator="term")]
+
+
+class Momentum(Section):
+    """ESimCSE §3.2: a moving average of the encoder fills a queue of `queue` × batch rows with negatives."""
+
+    decay: Fraction = 0.995
+    queue: Annotated[float, Field(gt=0)] = 2.5
+
+
+class Variant(Section):
+    """An entry without `objective` is measured as it is, untrained.
+
+    `encoder` and `training` override single keys of the sections of those names for this variant alone.
+    """
+
+    description: str
+    data: list[Part] = []
+    objective: list[Term] = []
+    momentum: Momentum | None = None
+    encoder: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _composed(self) -> Self:
+        if bool(self.data) != bool(self.objective):
+            raise ValueError("data and objective go together; leave both out for an untrained encoder")
+        if sum(part.rows is None for part in self.data) > 1:
+            raise ValueError("only one part of data may leave rows out")
+        terms = {term.term for term in self.objective}
+        needs = {
+            "entailment_triplet": any(part.roles.near for part in self.data),
+            "hierarchical_triplet": any(part.roles.levels for part in self.data),
+        }
+        for term, met in needs.items():
+            if term in terms and not met:
+                raise ValueError(f"objective term {term} needs a part of data with its roles")
+            if met and term not in terms:
+                raise ValueError(f"data has roles for {term}, which is no term of the objective")
+        for term in self.objective:
+            if isinstance(term, HierarchicalTriplet):
+                levels = {len(part.roles.levels) for part in self.data if part.roles.levels}
+                if levels != {len(term.margins) + 1}:
+                    raise ValueError("hierarchical_triplet needs one margin fewer than there are levels")
+        if self.momentum and "info_nce" not in terms and "arccon" not in terms:
+            raise ValueError("momentum feeds negatives to info_nce, which is no term of the objective")
+        return self

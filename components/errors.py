@@ -1,0 +1,30 @@
+"""Errors meant for the user: one sentence that says what is wrong and what to do."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CseflowError(Exception):
+    """A foreseen failure. Its text is shown to the user as it stands, without a traceback."""
+
+
+class ConfigError(CseflowError):
+    """params.yaml, a profile or an argument names something unknown, ill-typed or impossible."""
+
+
+class DataError(CseflowError):
+    """A file is missing, broken, truncated, empty or not the one that was asked for."""
+
+
+@contextmanager
+def exit_on_error() -> Iterator[None]:
+    """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage."""
+    try:
+        yield
+    except CseflowError as error:
+        sys.stderr.write(f"error: {error}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: what was finished is kept; run the same command again to go on\n")
+        raise SystemExit(130) from None

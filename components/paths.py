@@ -1,0 +1,12 @@
+"""Where things lie, relative to the repository's root. DVC's outs carry the same names in dvc.yaml."""
+
+from pathlib import Path
+
+SOURCES = Path("data/sources")  # one folder per entry of `sources` in params.yaml
+CORPUS = Path("data/corpus")  # train.parquet, heldout.parquet, summary.json
+VIEWS = Path("data/views")  # one folder per view: tokenised training sentences
+TUPLES = Path("data/tuples")  # nli.parquet, sts.parquet
+STS = Path("data/sts")  # <task>.parquet, and STSB-dev.parquet
+VALIDATION = Path("data/validation")  # <kind>.json, one report per kind of data set
+RUNS = Path("runs")  # one folder per training run: checkpoints, journal, exported encoder
+REPORTS = Path("reports")  # leaderboard, plots, verdicts
