@@ -1,0 +1,1 @@
+"""What an encoder is worth: STS, transfer tasks, geometry, fitting difficulty, biases."""
