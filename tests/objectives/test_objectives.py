@@ -1,0 +1,200 @@
+"""Each objective against a plain float64 loop over Python floats, its gradient against finite differences."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
+
+Row = list[float]
+
+
+def rows(count: int, seed: int, dim: int = 5) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return 3 * torch.randn(count, dim, generator=generator, dtype=torch.float64)
+
+
+def cos(x: Row, y: Row) -> float:
+    return sum(a * b for a, b in zip(x, y, strict=True)) / (math.hypot(*x) * math.hypot(*y))
+
+
+def plain_contrast(
+    anchor: Tensor, positive: Tensor, temperature: float, negatives: Tensor | None, margin: float
+) -> float:
+    """−log softmax at the own positive, term by term; arccos gives the angle that `arccon` never computes."""
+    total = 0.0
+    for i, a in enumerate(anchor.tolist()):
+        own = math.exp(math.cos(math.acos(cos(a, positive.tolist()[i])) + margin) / temperature)
+        others = [p for j, p in enumerate(positive.tolist()) if j != i]
+        others += [] if negatives is None else negatives.tolist()
+        total -= math.log(own / (own + sum(math.exp(cos(a, other) / temperature) for other in others)))
+    return total / len(anchor)
+
+
+def plain_triplets(anchor: Tensor, levels: list[Tensor], margins: list[float]) -> float:
+    terms = []
+    for k, margin in enumerate(margins):
+        for a, nearer, farther in zip(anchor.tolist(), levels[k].tolist(), levels[k + 1].tolist(), strict=True):
+            terms.append(max(0.0, cos(a, farther) - cos(a, nearer) + margin))
+    return sum(terms) / len(terms)
+
+
+NEGATIVES = pytest.mark.parametrize("negatives", [None, rows(3, 9), rows(0, 9)], ids=["in-batch", "three", "empty"])
+
+
+@NEGATIVES
+def test_info_nce_is_the_plain_loop(negatives: Tensor | None) -> None:
+    anchor, positive = rows(4, 1), rows(4, 2)
+    expected = plain_contrast(anchor, positive, 0.3, negatives, 0.0)
+    assert info_nce(anchor, positive, temperature=0.3, negatives=negatives).item() == pytest.approx(expected, rel=1e-12)
+
+
+@NEGATIVES
+def test_arccon_is_the_plain_loop(negatives: Tensor | None) -> None:
+    anchor = rows(4, 1)
+    positive = anchor + rows(4, 2)
+    expected = plain_contrast(anchor, positive, 0.3, negatives, math.radians(25))
+    found = arccon(anchor, positive, temperature=0.3, margin_degrees=25, negatives=negatives)
+    assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.4])
+def test_entailment_triplet_is_the_plain_loop(margin: float) -> None:
+    anchor, near, far = rows(6, 1), rows(6, 2), rows(6, 3)
+    expected = plain_triplets(anchor, [near, far], [margin])
+    assert expected > 0
+    assert entailment_triplet(anchor, near, far, margin=margin).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_hierarchical_triplet_is_the_plain_loop() -> None:
+    anchor, levels = rows(6, 1), [rows(6, 2), rows(6, 3), rows(6, 4)]
+    expected = plain_triplets(anchor, levels, [5e-3, 5e-2])
+    assert hierarchical_triplet(anchor, levels, margins=(5e-3, 5e-2)).item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("objective", "inputs"),
+    [
+        (lambda a, p: info_nce(a, p, temperature=0.3), 2),
+        (lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n), 3),
+        (lambda a, p: arccon(a, p, temperature=0.3), 2),
+        (lambda a, p, n: arccon(a, p, temperature=0.3, margin_degrees=60, negatives=n), 3),
+        (lambda a, n, f: entailment_triplet(a, n, f, margin=0.4), 3),
+        (lambda a, p, q, r: hierarchical_triplet(a, [p, q, r], margins=[0.1, 0.2]), 4),
+    ],
+    ids=["info_nce", "info_nce-negatives", "arccon", "arccon-negatives", "entailment", "hierarchical"],
+)
+def test_gradients_are_the_finite_differences(objective: Callable[..., Tensor], inputs: int) -> None:
+    leaves = tuple(rows(4, seed).requires_grad_() for seed in range(inputs))
+    assert torch.autograd.gradcheck(objective, leaves)
+
+
+def test_arccon_gradient_past_pi_is_the_finite_difference() -> None:
+    anchor = rows(3, 1)
+    positive = -anchor + 0.05 * rows(3, 2)  # θ near 175 degrees, θ + m beyond 180
+    leaves = (anchor.requires_grad_(), positive.requires_grad_())
+    assert torch.autograd.gradcheck(lambda a, p: arccon(a, p, temperature=0.3, margin_degrees=30), leaves)
+
+
+def test_arccon_without_margin_is_info_nce() -> None:
+    anchor, positive = rows(4, 1), rows(4, 2)
+    found = arccon(anchor, positive, temperature=0.05, margin_degrees=0)
+    assert found.item() == pytest.approx(info_nce(anchor, positive, temperature=0.05).item(), rel=1e-12)
+
+
+def test_arccon_is_continuous_and_never_falls_as_the_positive_turns_away() -> None:
+    """Steps of 0.1 degree from 0 to 180; the other candidate stands at a right angle throughout."""
+    losses = []
+    for tenth in range(1801):
+        theta = math.radians(tenth / 10)
+        positive = torch.tensor([[math.cos(theta), math.sin(theta), 0.0]], dtype=torch.float64)
+        away = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+        anchor = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+        losses.append(arccon(anchor, positive, temperature=1.0, margin_degrees=10, negatives=away).item())
+    steps = [after - before for before, after in itertools.pairwise(losses)]
+    assert min(steps) >= 0
+    assert max(steps) < 2 * math.radians(0.1)  # the slope in θ is at most 1/τ
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("sign", [1.0, -1.0], ids=["theta=0", "theta=pi"])
+@pytest.mark.parametrize("margin", [0.0, 10.0, 90.0, 179.0])
+def test_arccon_is_finite_at_both_ends_of_the_angle(dtype: torch.dtype, sign: float, margin: float) -> None:
+    anchor = rows(4, 1).to(dtype).requires_grad_()
+    positive = (sign * anchor.detach()).requires_grad_()
+    loss = arccon(anchor, positive, temperature=0.05, margin_degrees=margin)
+    loss.backward()
+    found = [loss, anchor.grad, positive.grad]
+    assert all(value is not None and value.isfinite().all() for value in found)
+
+
+def test_arccon_of_equal_directions_has_the_margin_alone() -> None:
+    anchor = torch.eye(2, dtype=torch.float64)
+    expected = math.log1p(math.exp(-math.cos(math.radians(10)) / 0.05))
+    assert arccon(anchor, 3 * anchor, temperature=0.05).item() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        lambda a, p: info_nce(a, p, temperature=0.05),
+        lambda a, p: arccon(a, p, temperature=0.05),
+        lambda a, p: entailment_triplet(a, p, p.flip(0), margin=1.0),
+        lambda a, p: hierarchical_triplet(a, [p, p.flip(0)], margins=[1.0]),
+    ],
+    ids=["info_nce", "arccon", "entailment", "hierarchical"],
+)
+def test_a_zero_embedding_has_a_bounded_gradient(objective: Callable[..., Tensor]) -> None:
+    anchor, positive = rows(3, 1).float(), rows(3, 2).float()
+    anchor[0] = 0
+    anchor.requires_grad_()
+    objective(anchor, positive).backward()
+    assert anchor.grad is not None
+    assert anchor.grad.abs().max() < 100
+
+
+@pytest.mark.parametrize(("given", "computed"), [(torch.bfloat16, torch.float32), (torch.float64, torch.float64)])
+def test_half_precision_is_computed_in_float32_and_float64_kept(given: torch.dtype, computed: torch.dtype) -> None:
+    assert info_nce(rows(4, 1).to(given), rows(4, 2).to(given), temperature=0.05).dtype == computed
+
+
+def test_autocast_leaves_the_logits_in_full_precision() -> None:
+    anchor, positive = rows(64, 1).float(), rows(64, 2).float()
+    plain = info_nce(anchor, positive, temperature=0.05)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert info_nce(anchor, positive, temperature=0.05).item() == plain.item()
+
+
+def test_length_of_an_embedding_does_not_matter() -> None:
+    anchor, positive = rows(4, 1), rows(4, 2)
+    scaled = info_nce(7 * anchor, 0.1 * positive, temperature=0.05)
+    assert scaled.item() == pytest.approx(info_nce(anchor, positive, temperature=0.05).item(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: info_nce(rows(4, 1), rows(3, 1), temperature=0.05),
+            r"positive \(3, 5\) must have the shape of anchor",
+        ),
+        (lambda: info_nce(rows(4, 1)[0], rows(4, 1)[0], temperature=0.05), r"anchor must be \(batch, dim\)"),
+        (lambda: info_nce(rows(0, 1), rows(0, 1), temperature=0.05), "at least one row"),
+        (lambda: info_nce(rows(4, 1), rows(4, 1), temperature=0.0), "temperature must be above 0"),
+        (
+            lambda: info_nce(rows(4, 1), rows(4, 1), temperature=1, negatives=rows(2, 1, 6)),
+            r"negatives must be \(n, 5\)",
+        ),
+        (lambda: arccon(rows(4, 1), rows(4, 1), temperature=1, margin_degrees=180), "margin_degrees must be in"),
+        (lambda: entailment_triplet(rows(4, 1), rows(4, 1), rows(3, 1)), "far .* must have the shape of anchor"),
+        (lambda: hierarchical_triplet(rows(4, 1), [rows(4, 1)], margins=[]), "at least two levels"),
+        (lambda: hierarchical_triplet(rows(4, 1), [rows(4, 1)] * 3, margins=[0.1]), "3 levels with 1 margins"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_sentence(call: Callable[[], Tensor], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
