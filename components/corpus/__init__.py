@@ -1,0 +1,1 @@
+"""MediaWiki dump or text → clean, deduplicated sentences; train / held-out split."""

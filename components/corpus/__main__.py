@@ -1,0 +1,50 @@
+"""`python -m components.corpus`: the DVC stage; with `--sample N`, sentences to look at."""
+
+import argparse
+import random
+import sys
+
+import pyarrow.parquet as pq
+
+from components.config import load_params
+from components.corpus.build import build
+from components.errors import DataError, exit_on_error
+from components.paths import CORPUS, SOURCES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.corpus", description="dump or text to clean sentences")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="make nothing; print N training sentences drawn by the seed"
+    )
+    sample = parser.parse_args().sample
+    params = load_params()
+    if sample:
+        _print_sample(sample, params.seed)
+        return
+    folder = SOURCES / "corpus"
+    files = sorted(path for path in folder.glob("*") if path.is_file())
+    if len(files) != 1:
+        raise DataError(
+            f"{folder} holds {len(files)} files, not one; run `dvc repro fetch`, and see sources.corpus in params.yaml"
+        )
+    summary = build(files[0], CORPUS, params.corpus, params.seed)
+    counts = summary["sentences"]
+    sys.stdout.write(
+        f"{CORPUS}: {counts['train']} training and {counts['heldout']} held-out sentences from {summary['pages']['kept']} pages\n"
+        "look at some of them: python -m components.corpus --sample 200\n"
+    )
+
+
+def _print_sample(size: int, seed: int) -> None:
+    path = CORPUS / "train.parquet"
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro corpus`")
+    rows = pq.read_table(path)
+    for place in sorted(random.Random(seed).sample(range(len(rows)), min(size, len(rows)))):
+        sys.stdout.write(f"{rows['id'][place]}\t{rows['text'][place]}\n")
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,107 @@
+"""Pages of a MediaWiki export, or lines of plain text, streamed from a file that may be compressed."""
+
+import bz2
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+from lxml import etree
+from tqdm import tqdm
+
+from components.errors import DataError
+
+REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)  # exports before 0.6 have no <redirect/>
+
+
+class Page(NamedTuple):
+    """A wiki page, or a line of plain text, which has no title and is no markup."""
+
+    title: str | None
+    text: str
+    media: frozenset[str] = frozenset()  # lower-case names of the wiki's file and category namespaces
+
+
+class Skipped(NamedTuple):
+    """A page that is no article, and why: `namespace`, `redirect` or `empty`."""
+
+    reason: str
+
+
+COMPRESSED = {".bz2": bz2.open, ".gz": gzip.open}
+
+
+def read_pages(path: Path, form: Literal["auto", "mediawiki", "text"] = "auto") -> Iterator[Page | Skipped]:
+    """Stream `path` (.bz2, multistream too, .gz or plain), with a progress bar over its bytes.
+
+    `auto` tells the form by the first character: `<` opens an export, and no sentence. Text is UTF-8, a sentence a line.
+
+    Raises:
+        DataError: the file is missing, truncated, corrupt or not of the form; its text names the file.
+    """
+    again = "delete it and run `dvc repro fetch` to have it anew, or see `sources.corpus` and `corpus.format` in params.yaml"
+    try:
+        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=path.stat().st_size, desc="corpus") as seen:
+            opened = COMPRESSED.get(path.suffix)
+            content = io.BufferedReader(opened(seen) if opened else seen)
+            start = content.peek(512).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+            markup = form == "mediawiki" or (form == "auto" and start == b"<")
+            yield from _mediawiki(content) if markup else _text(content)
+    except etree.XMLSyntaxError as error:
+        raise DataError(f"{path} is no whole MediaWiki export ({error.msg}); {again}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is neither a MediaWiki export nor UTF-8 text ({error.reason}); {again}") from None
+    except (EOFError, zlib.error, OSError) as error:
+        raise DataError(f"{path} is truncated or corrupt ({error}); {again}") from None
+
+
+def _text(content: IO[bytes]) -> Iterator[Page]:
+    for line in content:
+        yield Page(None, line.decode("utf-8-sig").strip())
+
+
+def _mediawiki(content: IO[bytes]) -> Iterator[Page | Skipped]:
+    """Pages in the export's order; memory holds one at a time."""
+    names: dict[str, str] = {}
+    media = frozenset({"file", "image", "media", "category"})
+    parser = etree.iterparse(
+        content,
+        events=("start", "end"),
+        tag=("{*}mediawiki", "{*}namespace", "{*}page"),
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=True,
+    )
+    for event, element in parser:
+        name = etree.QName(element).localname
+        if element.getparent() is None and name != "mediawiki":
+            raise OSError("")
+        if event == "start" or name == "mediawiki":
+            continue
+        if name == "namespace":
+            names[element.get("key", "")] = (element.text or "").lower()
+            media |= {names[key] for key in ("-2", "6", "14") if names.get(key)}
+            continue
+        yield _page(element, names, media)
+        element.clear()
+        while element.getprevious() is not None:
+            del element.getparent()[0]
+
+
+def _page(element: etree._Element, names: dict[str, str], media: frozenset[str]) -> Page | Skipped:
+    title = element.findtext("{*}title") or ""
+    texts = element.findall("{*}revision/{*}text")
+    text = (texts[-1].text if texts else None) or ""
+    namespace = element.findtext("{*}ns")
+    if namespace is None:  # exports before 0.6 leave it to the title
+        prefix = title.partition(":")[0].lower()
+        namespace = next((key for key, name in names.items() if name and name == prefix), "0")
+    if namespace != "0":
+        return Skipped("namespace")
+    if element.find("{*}redirect") is not None or REDIRECT.match(text):
+        return Skipped("redirect")
+    return Page(title, text, media) if text.strip() else Skipped("empty")
