@@ -16,7 +16,8 @@ class Floor(Section):
 
 
 class Gain(Section):
-    """The STS average exceeds the reference's by `minimum` (×100), significant by paired bootstrap over pairs."""
+    """The STS average exceeds the reference's by at least `minimum` (×100), and not by luck with the pairs: the gain
+    is above 0 in a share `confidence` of `resamples` paired bootstrap resamples."""
 
     rule: Literal["gain"]
     minimum: float = 0.0

@@ -1,0 +1,48 @@
+"""Which variant stands before the gate, and which of its seeds would be promoted: by dev score, never by test."""
+
+import math
+from collections.abc import Collection, Sequence
+from statistics import fmean
+
+from components.errors import CseflowError
+from components.evaluation.result import RunResult
+
+DEV = "sts/STSB-dev"  # Spearman ×100 on STS-B's dev split, of the encoder that the run hands on
+
+
+def winner(results: Sequence[RunResult], exclude: Collection[str] = ()) -> str:
+    """The variant with the highest mean of `sts/STSB-dev` over its seeds; of equals, the first in `results`.
+
+    `exclude` names variants that are no candidates (the untrained encoder). A variant of which a run lacks the score
+    is none either: its mean would be that of a lucky subset.
+
+    Raises:
+        CseflowError: no variant is left.
+    """
+    scores: dict[str, list[float]] = {}
+    for result in results:
+        if result.variant not in exclude:
+            scores.setdefault(result.variant, []).append(_dev(result))
+    means = {variant: fmean(values) for variant, values in scores.items() if all(map(math.isfinite, values))}
+    if not means:
+        raise CseflowError(
+            f"no variant can stand before the gate: none of {', '.join(scores) or 'the runs'} has a finite {DEV} for "
+            f"every seed; train one, or see why its runs failed"
+        )
+    return max(means, key=means.__getitem__)
+
+
+def best_seed(results: Sequence[RunResult]) -> RunResult:
+    """The run with the highest `sts/STSB-dev`; of equals, the one with the lowest seed.
+
+    Raises:
+        CseflowError: no run has a finite score.
+    """
+    scored = [result for result in results if math.isfinite(_dev(result))]
+    if not scored:
+        raise CseflowError(f"no run with a finite {DEV}: nothing to promote")
+    return max(scored, key=lambda result: (_dev(result), -result.seed))
+
+
+def _dev(result: RunResult) -> float:
+    return result.metrics.get(DEV, math.nan)
