@@ -1,0 +1,123 @@
+"""What a run was made from: code, data, libraries, hardware."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath
+
+from ruamel.yaml import YAML
+
+from components.errors import DataError
+from components.files import file_digest
+from components.tracking.journal import DatasetVersion
+
+LIBRARIES = (
+    "cseflow",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "datasets",
+    "mlflow",
+    "prefect",
+    "dvc",
+    "great-expectations",
+)
+UNKNOWN = "unknown"
+
+
+def lineage_tags(repository: Path | str = ".") -> dict[str, str]:
+    """Tags that say what code, libraries and hardware a run has: `cse.git.*`, `cse.version.*`, `cse.hardware.*`.
+
+    Without git, or outside a repository, commit and dirtiness are `unknown`; a library that isn't installed has no tag.
+    """
+    commit = _git(repository, "rev-parse", "HEAD")
+    changes = _git(repository, "status", "--porcelain", "--untracked-files=no")
+    tags = {
+        "cse.git.commit": commit or UNKNOWN,
+        "cse.git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
+        "cse.version.python": platform.python_version(),
+        **{f"cse.version.{name}": found for name in LIBRARIES if (found := _version(name))},
+        **hardware_tags(),
+    }
+    if commit:
+        tags["mlflow.source.git.commit"] = commit  # the one that MLflow's UI shows
+    return tags
+
+
+def hardware_tags() -> dict[str, str]:
+    """CPU model, cores this process may use, memory in GiB, and the names of the GPUs that torch sees."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "cse.hardware.cpu": _cpu_model(),
+        "cse.hardware.cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cse.hardware.memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
+        "cse.hardware.gpus": ", ".join(gpus) or "none",
+    }
+
+
+def data_versions(paths: Iterable[Path | str], lock: Path | str = "dvc.lock") -> dict[str, str]:
+    """The md5 of each data set by its path, as dvc.lock has it: `….dir` for a folder, of its bytes for a file in one.
+
+    Paths are relative to the repository's root, like those in dvc.lock.
+
+    Raises:
+        DataError: there is no lock, or a path is no output of any stage in it.
+    """
+    lock = Path(lock)
+    if not lock.is_file():
+        raise DataError(f"{lock} is missing: run dvc repro to make the data")
+    stages = YAML(typ="safe").load(lock).get("stages") or {}
+    outs = {PurePosixPath(out["path"]): out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    return {str(path): _data_version(Path(path), outs, lock) for path in paths}
+
+
+def dataset_versions(
+    paths: Iterable[Path | str], context: str = "training", lock: Path | str = "dvc.lock"
+) -> list[DatasetVersion]:
+    """`data_versions` as MLflow dataset inputs; `context` is training or evaluation."""
+    return [
+        DatasetVersion(name=path.removeprefix("data/"), digest=digest, source=path, context=context)
+        for path, digest in data_versions(paths, lock).items()
+    ]
+
+
+def _data_version(path: Path, outs: dict[PurePosixPath, str], lock: Path) -> str:
+    pure = PurePosixPath(path.as_posix())
+    if pure in outs:
+        return outs[pure]
+    if any(folder in outs for folder in pure.parents):
+        if not path.is_file():
+            raise DataError(f"{path} is missing: run dvc repro (or dvc checkout) to bring the data back")
+        return file_digest(path, "md5")
+    raise DataError(f"{path} is no output of a stage in {lock}: run dvc repro, and name what dvc.yaml names")
+
+
+def _git(repository: Path | str, *arguments: str) -> str | None:
+    """What git prints, None if there is no git, no repository, or no answer."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(repository), *arguments], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine() or UNKNOWN

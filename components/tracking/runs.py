@@ -1,0 +1,107 @@
+"""Asking MLflow for finished runs: to reuse them, to compare them, to link to them."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.evaluation.result import RunResult
+from components.tracking import tags
+from components.tracking.store import connect, foreseen, is_server, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PREDICTIONS = "scores/predictions.parquet"
+PATTERNS = "scores/patterns.json"
+REPORT = "report"
+
+
+def find_finished(experiment: str, fingerprint: str) -> str | None:
+    """The newest FINISHED run of `experiment` that was made of the same code, data, parameters and seed."""
+    client = connect()
+    with foreseen():
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return None
+        wanted = f"tags.`{tags.FINGERPRINT}` = '{fingerprint}' AND attributes.status = 'FINISHED'"
+        runs = client.search_runs([found.experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
+    return runs[0].info.run_id if runs else None
+
+
+def load_result(run_id: str) -> RunResult:
+    """Everything a finished run has to say, with its curves and predictions.
+
+    Raises:
+        CseflowError: there is no such run, or no server.
+    """
+    client = connect()
+    with foreseen():
+        return _result(client, client.get_run(run_id))
+
+
+def child_results(parent_run_id: str) -> list[RunResult]:
+    """The results of the finished runs under a parent, by start."""
+    client = connect()
+    with foreseen():
+        experiment = client.get_run(parent_run_id).info.experiment_id
+        wanted = f"tags.`{tags.PARENT}` = '{parent_run_id}' AND attributes.status = 'FINISHED'"
+        results: list[RunResult] = []
+        token: str | None = None
+        while True:
+            page = client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], page_token=token)
+            results += [_result(client, run) for run in page]
+            token = page.token
+            if not token:
+                return results
+
+
+def log_report(run_id: str, folder: Path | str) -> None:
+    """Put the files of `folder` under `report/` of the run's artifacts."""
+    client = connect()
+    with foreseen():
+        client.log_artifacts(run_id, str(folder), REPORT)
+
+
+def run_url(run_id: str) -> str | None:
+    """The page of the run in MLflow's UI; None where the store is no server."""
+    uri = tracking_uri().rstrip("/")
+    if not is_server(uri):
+        return None
+    client = connect()
+    with foreseen():
+        return f"{uri}/#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}"
+
+
+def _result(client: "MlflowClient", run: "Run") -> RunResult:
+    from components.evaluation.predictions import load_predictions
+
+    run_id, own = run.info.run_id, run.data.tags
+    curves = {
+        key: sorted((point.step, point.value) for point in client.get_metric_history(run_id, key))
+        for key in run.data.metrics
+    }
+    files = {entry.path for entry in client.list_artifacts(run_id, str(Path(PREDICTIONS).parent))}
+    with tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
+        gold, cosines = {}, {}
+        if PREDICTIONS in files:
+            gold, cosines = load_predictions(Path(client.download_artifacts(run_id, PREDICTIONS, scratch)))
+        patterns = {}
+        if PATTERNS in files:
+            patterns = json.loads(Path(client.download_artifacts(run_id, PATTERNS, scratch)).read_text())
+    return RunResult(
+        variant=own.get(tags.VARIANT, run.info.run_name),
+        seed=int(own.get(tags.SEED, 0)),
+        run_id=run_id,
+        metrics=dict(run.data.metrics),
+        curves=curves,
+        gold=gold,
+        cosines=cosines,
+        patterns=patterns,
+        validations={
+            key.removeprefix(tags.VALIDATION): value == "passed"
+            for key, value in own.items()
+            if key.startswith(tags.VALIDATION)
+        },
+    )

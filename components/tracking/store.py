@@ -1,0 +1,118 @@
+"""Which MLflow store, and a client for it that finds out in seconds when no server answers."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.errors import CseflowError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROBE_SECONDS = 5
+# MLflow's own defaults wait four minutes for a dead server. What the user has set stays.
+_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def tracking_uri() -> str:
+    """`MLFLOW_TRACKING_URI`, or the SQLite file mlflow.db of the working folder by its absolute path."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+
+
+def is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+def connect() -> "MlflowClient":
+    """A client of the store that `tracking_uri` names; a new SQLite store is set up on the way.
+
+    Raises:
+        CseflowError: no server answers there, or the store can't be opened.
+    """
+    for key, value in _ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    from mlflow import MlflowClient
+
+    for talkative in ("alembic", "mlflow.store.db.utils"):  # a hundred lines on the first day of a store
+        logging.getLogger(talkative).setLevel(logging.WARNING)
+    uri = tracking_uri()
+    if is_server(uri):
+        probe(uri)
+    with foreseen():
+        client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+def probe(uri: str) -> None:
+    """Return if anything at all answers at the server `uri` within `PROBE_SECONDS`.
+
+    Raises:
+        CseflowError: nothing does.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    try:
+        http_request(
+            get_default_host_creds(uri), "/health", "GET", timeout=PROBE_SECONDS, max_retries=0, raise_on_status=False
+        )
+    except (MlflowException, OSError) as error:
+        raise CseflowError(
+            f"no MLflow server answers at {uri}: start it, or unset MLFLOW_TRACKING_URI to use ./mlflow.db "
+            f"({_reason(error)})"
+        ) from None
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """The experiment `name`, made if need be; beside a SQLite file its artifacts go to a folder `mlartifacts`."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, artifact_location=_local_artifacts(client.tracking_uri))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was quicker
+                raise
+            found = client.get_experiment_by_name(name)
+    if found is None or found.lifecycle_stage == "deleted":
+        raise CseflowError(
+            f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore), or name another in "
+            "params.yaml under tracking.experiment"
+        )
+    return found.experiment_id
+
+
+@contextmanager
+def foreseen() -> Iterator[None]:
+    """Tell what MLflow refuses or can't reach in one sentence."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+
+    try:
+        yield
+    except (MlflowException, RequestException) as error:
+        raise CseflowError(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
+
+
+def _local_artifacts(uri: str) -> str | None:
+    if not uri.startswith("sqlite:///"):
+        return None  # a server or a shared data base has its own place for artifacts
+    return Path(uri.removeprefix("sqlite:///")).absolute().with_name("mlartifacts").as_uri()
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else text[:300] + "…"

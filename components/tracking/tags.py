@@ -1,0 +1,16 @@
+"""Names of the tags that cseflow sets on its MLflow runs."""
+
+VARIANT = "cse.variant"
+SEED = "cse.seed"
+KIND = "cse.kind"  # "experiment" (a parent) or "run"
+FINGERPRINT = "cse.fingerprint"  # equal for runs of the same code, data, parameters and seed
+JOURNAL = "cse.journal"  # which journal a run was delivered from
+FLOW_RUN = "cse.prefect_flow_run"
+VALIDATION = "cse.validation."  # + kind of data set: "passed" or "failed"
+SUCCEEDS = "cse.succeeds"  # on a model version: the champion it followed
+PARENT = "mlflow.parentRunId"  # MLflow's own, for nesting
+
+
+def validation_tags(verdicts: dict[str, bool]) -> dict[str, str]:
+    """The verdict of each suite that a run relies on, as tags."""
+    return {VALIDATION + kind: "passed" if passed else "failed" for kind, passed in verdicts.items()}
