@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.config.base import Fraction, Positive, Section
+from components.config.base import Fraction, Section
 
 
 class Identity(Section):
@@ -52,7 +52,21 @@ View = Annotated[Identity | WordRepetition | TokenShuffle | TokenCutoff | SpanMa
 
 
 class Augmentation(Section):
-    """`max_length` is in tokens, special ones included; a sentence is cut to it before any view is made."""
+    """`max_length` is in tokens, special ones included; a sentence is cut to it before any view is made.
+
+    Sentences are tokenised once, by the view of kind `identity`, and all others are made from it.
+    """
 
     max_length: Annotated[int, Field(ge=4)] = 32
     views: dict[str, View]
+
+    @property
+    def identity(self) -> str:
+        """Name of the view of kind `identity`."""
+        return next(name for name, view in self.views.items() if view.kind == "identity")
+
+    @model_validator(mode="after")
+    def _one_identity(self) -> Self:
+        if sum(view.kind == "identity" for view in self.views.values()) != 1:
+            raise ValueError("views needs exactly one of kind identity: the others are made from it")
+        return self

@@ -1,0 +1,24 @@
+"""`python -m components.augmentation <view>`: one view of the training sentences, into data/views/<view>."""
+
+import argparse
+import sys
+
+from components.augmentation.shards import make_view
+from components.config import load_params
+from components.errors import exit_on_error
+from components.paths import VIEWS
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.augmentation", description=__doc__)
+    parser.add_argument("view", help="a key of augmentation.views in params.yaml")
+    name = parser.parse_args().view
+    summary = make_view(name, load_params())
+    means = ", ".join(f"{mean} tokens on average in {column}" for column, mean in summary["mean_length"].items())
+    left_out = f"; {summary['left_out']:,} too short for it, left null" if summary["left_out"] else ""
+    sys.stdout.write(f"{VIEWS / name}: {summary['rows']:,} sentences, {means}{left_out}\n")
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,221 @@
+"""Views on disk: one Parquet shard per chunk of sentences, each written whole, so that a killed stage goes on.
+
+Sentences are tokenised once, by the view of kind `identity`; every other view is made from its shards, one by one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.random import Generator, Philox, SeedSequence
+from tqdm import tqdm
+
+from components.augmentation.tokens import Tokens, tokenise, tokenise_words
+from components.augmentation.views import span_mask, token_cutoff, token_shuffle, word_repetition
+from components.config import Params
+from components.config.augmentation import Identity, SpanMask, TokenCutoff, TokenShuffle, WordRepetition
+from components.errors import ConfigError, DataError
+from components.files import file_digest, folder_written_whole, written_whole
+from components.paths import CORPUS, SOURCES, VIEWS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+CHUNK = 16384  # sentences; part of what a seed means, so never fitted to the machine
+SUMMARY = "_summary.json"  # the underscore keeps it from those who read the folder as one Parquet table
+WORD_STARTS = "word_starts"  # beside the identity's tokens, where some view repeats whole words
+
+Derived = WordRepetition | TokenShuffle | TokenCutoff | SpanMask
+
+
+def make_view(
+    name: str,
+    params: Params,
+    *,
+    corpus: Path = CORPUS / "train.parquet",
+    sources: Path = SOURCES,
+    views: Path = VIEWS,
+    chunk: int = CHUNK,
+) -> dict[str, Any]:
+    """Write `views`/`name`/part-*.parquet, row for row in line with `corpus`, and a summary beside the shards.
+
+    Columns: `id` int64 and `<name>` list<int32>, content tokens without special ones; a span mask has `<name>_near` and
+    `<name>_far` instead, both null where a sentence is too short for three different views. The same seed, input and
+    chunk give the same bytes, on any number of cores. The finished shards of an interrupted call are used if its input
+    was the same, and thrown away if not.
+
+    Returns:
+        The summary: rows, left_out (rows that are null), mean_length (tokens, by column); for the identity also
+        pad_token_id and mask_token_id of its tokenizer, null where that has none.
+
+    Raises:
+        ConfigError: no view of that name, or one that the tokenizer can't give.
+        DataError: the input is missing, empty, or not what the stage before writes.
+    """
+    specs = params.augmentation.views
+    if name not in specs:
+        raise ConfigError(f"augmentation.views has no {name!r}; it has {', '.join(specs)}")
+    spec = specs[name]
+    if isinstance(spec, Identity):
+        return _make_identity(name, params, corpus, sources / params.encoder.source, views, chunk)
+    return _make_derived(name, spec, params, views)
+
+
+def _make_identity(name: str, params: Params, corpus: Path, encoder: Path, views: Path, chunk: int) -> dict[str, Any]:
+    sentences = _sentences(corpus)
+    tokenizer = _tokenizer(encoder)
+    vocabulary = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    max_length = params.augmentation.max_length
+    words = any(isinstance(view, WordRepetition) and view.unit == "word" for view in params.augmentation.views.values())
+    work = _work_folder(views, name, [file_digest(corpus), vocabulary, max_length, words, chunk])
+
+    # One chunk after the other: the tokenizer itself takes all cores.
+    with _progress(name, sentences.metadata.num_rows) as progress:
+        for index, batch in enumerate(sentences.iter_batches(chunk, columns=["id", "text"])):
+            shard = work / f"part-{index:05}.parquet"
+            if not shard.exists():
+                texts = batch["text"].to_pylist()
+                columns = {"id": batch["id"]}
+                if words:
+                    tokens, starts = tokenise_words(texts, tokenizer, max_length)
+                    columns[WORD_STARTS] = _lists(starts, tokens)
+                else:
+                    tokens = tokenise(texts, tokenizer, max_length)
+                _write(shard, columns | {name: _lists(tokens.ids, tokens)})
+            progress.update(batch.num_rows)
+    special = {"pad_token_id": tokenizer.pad_token_id, "mask_token_id": tokenizer.mask_token_id}
+    return _finish(work, views / name, [name], special)
+
+
+def _make_derived(name: str, spec: Derived, params: Params, views: Path) -> dict[str, Any]:
+    identity = params.augmentation.identity
+    source = views / identity
+    try:
+        special = json.loads((source / SUMMARY).read_text())
+    except FileNotFoundError:
+        raise DataError(f"{source} is missing; make it with: dvc repro tokens") from None
+    for kind, key in ((TokenCutoff, "pad_token_id"), (SpanMask, "mask_token_id")):
+        if isinstance(spec, kind) and special[key] is None:
+            raise ConfigError(f"view {name!r} needs a {key}, which this encoder's tokenizer lacks; drop the view")
+    shards = sorted(source.glob("part-*.parquet"))
+    work = _work_folder(views, name, [spec.model_dump(), params.seed, *map(file_digest, shards)])
+
+    def make(index: int) -> int:
+        shard = work / shards[index].name
+        if shard.exists():
+            return pq.read_metadata(shard).num_rows
+        table = pq.read_table(shards[index])
+        seed = SeedSequence([params.seed, zlib.crc32(name.encode())], spawn_key=(index,))
+        _write(shard, {"id": table["id"]} | _columns(name, spec, table, identity, special, Generator(Philox(seed))))
+        return table.num_rows
+
+    # Threads are enough: reading, numpy on whole arrays and writing all leave the interpreter to each other.
+    with _progress(name, special["rows"]) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for rows in pool.map(make, range(len(shards))):
+            progress.update(rows)
+    columns = [f"{name}_near", f"{name}_far"] if isinstance(spec, SpanMask) else [name]
+    return _finish(work, views / name, columns, {})
+
+
+def _columns(
+    name: str, spec: Derived, table: pa.Table, identity: str, special: dict[str, Any], generator: Generator
+) -> dict[str, pa.Array]:
+    lists = table[identity].combine_chunks()
+    tokens = Tokens(lists.flatten().to_numpy(), lists.offsets.to_numpy().astype(np.int64))
+    match spec:
+        case WordRepetition(rate=rate, unit=unit):
+            starts = table[WORD_STARTS].combine_chunks().flatten().to_numpy(False) if unit == "word" else None
+            view = word_repetition(tokens, generator, rate=rate, word_starts=starts)
+        case TokenShuffle():
+            view = token_shuffle(tokens, generator)
+        case TokenCutoff(rate=rate):
+            view = token_cutoff(tokens, generator, rate=rate, pad_id=special["pad_token_id"])
+        case SpanMask(near=near, far=far):
+            first, second = span_mask(tokens, generator, near=near, far=far, mask_id=special["mask_token_id"])
+            absent = pa.array(first.lengths == 0)
+            return {
+                f"{name}_near": _lists(first.ids, first, absent),
+                f"{name}_far": _lists(second.ids, second, absent),
+            }
+    return {name: _lists(view.ids, view)}
+
+
+def _sentences(corpus: Path) -> pq.ParquetFile:
+    if not corpus.is_file():
+        raise DataError(f"{corpus} is missing; make it with: dvc repro corpus")
+    try:
+        sentences = pq.ParquetFile(corpus, memory_map=True)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{corpus} is no whole Parquet file ({error}); remake it: dvc repro --force corpus") from None
+    if not {"id", "text"} <= set(sentences.schema_arrow.names) or sentences.metadata.num_rows == 0:
+        raise DataError(f"{corpus} must hold columns id and text and at least one row; look at the corpus stage")
+    return sentences
+
+
+def _tokenizer(encoder: Path) -> "PreTrainedTokenizerBase":
+    from transformers import AutoTokenizer  # slow to import, and the derived views do without
+
+    if not encoder.is_dir():
+        raise DataError(f"{encoder} is missing; bring it with: dvc repro fetch")
+    try:
+        return AutoTokenizer.from_pretrained(encoder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{encoder} holds no tokenizer that transformers reads ({reason}); fetch it anew") from None
+
+
+def _work_folder(views: Path, name: str, inputs: Iterable[Any]) -> Path:
+    """Where the shards gather until they are all there; those of other inputs, or of other code, are removed."""
+    code = [file_digest(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
+    fingerprint = hashlib.sha256(json.dumps([*inputs, *code]).encode()).hexdigest()[:16]
+    work = views / f".{name}.work" / fingerprint
+    if work.parent.exists():
+        for other in work.parent.iterdir():
+            if other != work:
+                shutil.rmtree(other)
+    work.mkdir(parents=True, exist_ok=True)
+    for torn in work.glob(".*.tmp"):
+        torn.unlink()
+    return work
+
+
+def _finish(work: Path, out: Path, columns: list[str], more: dict[str, Any]) -> dict[str, Any]:
+    """Summarise the shards of `work` and let the folder take the place of `out`."""
+    rows = present = 0
+    totals = dict.fromkeys(columns, 0)
+    for shard in sorted(work.glob("part-*.parquet")):
+        table = pq.read_table(shard, columns=columns)
+        rows += table.num_rows
+        present += table.num_rows - table[columns[0]].null_count
+        for column in columns:
+            totals[column] += pc.sum(pc.list_value_length(table[column])).as_py() or 0
+    means = {column: round(total / present, 3) if present else None for column, total in totals.items()}
+    summary = {"rows": rows, "left_out": rows - present, "mean_length": means, **more}
+    (work / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
+    with folder_written_whole(out) as aside:
+        work.rename(aside)
+    work.parent.rmdir()
+    return summary
+
+
+def _lists(values: np.ndarray, tokens: Tokens, absent: pa.Array | None = None) -> pa.Array:
+    return pa.ListArray.from_arrays(pa.array(tokens.offsets.astype(np.int32)), pa.array(values), mask=absent)
+
+
+def _write(shard: Path, columns: dict[str, Any]) -> None:
+    with written_whole(shard) as aside:
+        pq.write_table(pa.table(columns), aside, compression="zstd")
+
+
+def _progress(name: str, rows: int) -> "tqdm[Any]":
+    return tqdm(total=rows, desc=name, unit=" sentences", unit_scale=True)

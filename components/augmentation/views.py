@@ -1,0 +1,138 @@
+"""The views: pure functions from a batch of tokenised sentences to another, whole arrays at a time.
+
+Every function takes content tokens alone; special tokens are put around a view only when a batch is made.
+"""
+
+import numpy as np
+from numpy.random import Generator
+
+from components.augmentation.tokens import Bools, Ids, Ints, Tokens, cumulative, ranges
+
+
+def word_repetition(
+    tokens: Tokens, generator: Generator, *, rate: float = 0.32, word_starts: Bools | None = None
+) -> Tokens:
+    """Let some units of each sentence stand twice (ESimCSE, Wu et al. 2022, §3.1).
+
+    Of N units, a number drawn uniformly from the integers 0 … max(2, ⌊rate·N⌋), never above N, is repeated; the places
+    are drawn without replacement. Repeats are adjacent. A view may so grow beyond the length its sentence was cut to.
+
+    Args:
+        rate: above 0, below 1.
+        word_starts: (tokens,) true where a word begins: units are then words, all sub-words of which are repeated;
+            without it every token is a unit.
+    """
+    starts = np.arange(len(tokens.ids)) if word_starts is None else np.flatnonzero(word_starts)
+    spans = np.diff(starts, append=len(tokens.ids))
+    units = np.searchsorted(starts, tokens.offsets)  # offsets of the sentences in units
+    count = np.diff(units)
+    most = np.minimum(count, np.maximum(2, _floored(rate, count)))
+    number = generator.integers(0, most, endpoint=True)
+    chosen = _shuffled(units, generator)[ranges(units[:-1], number)]
+    times = np.ones(len(starts), np.int64)
+    times[chosen] = 2
+    places = ranges(np.repeat(starts, times), np.repeat(spans, times))
+    return Tokens(tokens.ids[places], cumulative(times * spans)[units])
+
+
+def token_shuffle(tokens: Tokens, generator: Generator) -> Tokens:
+    """The tokens of each sentence in a random order, uniform among those that differ from the given one.
+
+    A sentence with fewer than two different tokens has no other order and stays as it is.
+    """
+    ids = tokens.ids[_shuffled(tokens.offsets, generator)]
+    stuck = np.flatnonzero(~_differs(ids, tokens) & _has_two(tokens))
+    if len(stuck):
+        again = token_shuffle(tokens.take(stuck), generator)
+        ids[ranges(tokens.offsets[stuck], again.lengths)] = again.ids
+    return Tokens(ids, tokens.offsets)
+
+
+def token_cutoff(tokens: Tokens, generator: Generator, *, pad_id: int, rate: float = 0.05) -> Tokens:
+    """Hide max(1, ⌊rate·N⌋) of the N tokens of each sentence, never all of them (NGCSE §3; Shen et al. 2020).
+
+    Their places, drawn without replacement, hold `pad_id`: a batch gives them no attention, and the tokens after them
+    keep their positions. A sentence of one token stays whole.
+    """
+    lengths = tokens.lengths
+    number = np.clip(_floored(rate, lengths), np.minimum(1, lengths - 1).clip(0), (lengths - 1).clip(0))
+    ids = tokens.ids.copy()
+    ids[_shuffled(tokens.offsets, generator)[ranges(tokens.offsets[:-1], number)]] = pad_id
+    return Tokens(ids, tokens.offsets)
+
+
+def span_mask(
+    tokens: Tokens, generator: Generator, *, mask_id: int, near: float = 0.2, far: float = 0.4
+) -> tuple[Tokens, Tokens]:
+    """Mask one contiguous span of each sentence, then the same span grown on both sides (ArcCSE §3.3).
+
+    The first span is near·N tokens long, rounded and at least one, anywhere with equal chance; the second is far·N,
+    rounded and at most N − 1, and contains the first strictly: how much of the growth lies on the left is drawn evenly
+    from what the sentence's ends allow. Each masked token becomes one `mask_id`.
+
+    Returns:
+        The near and the far view. A sentence too short for two such spans is empty in both.
+    """
+    lengths = tokens.lengths
+    short = np.maximum(1, _rounded(near, lengths))
+    long = np.minimum(_rounded(far, lengths), lengths - 1)
+    fits = short < long
+    offsets = cumulative(np.where(fits, lengths, 0))
+    ids = tokens.ids[np.repeat(fits, lengths)]
+    lengths, short, long, starts = lengths[fits], short[fits], long[fits], offsets[:-1][fits]
+
+    first = generator.integers(0, lengths - short, endpoint=True)
+    growth = long - short
+    least = np.maximum(0, first + long - lengths)  # what does not fit on the right must go to the left
+    second = first - generator.integers(least, np.minimum(growth, first), endpoint=True)
+    return (
+        Tokens(_masked(ids, ranges(starts + first, short), mask_id), offsets),
+        Tokens(_masked(ids, ranges(starts + second, long), mask_id), offsets),
+    )
+
+
+def _shuffled(offsets: Ints, generator: Generator) -> Ints:
+    """0 … offsets[-1] − 1, every piece between two offsets in an order of its own, all orders alike.
+
+    One sort of one array: each key holds piece, random bits and place, so that no two keys are equal and the outcome
+    hangs neither on the sorting method nor on the machine.
+    """
+    lengths = np.diff(offsets)
+    base = np.repeat(offsets[:-1], lengths)
+    place_bits = int(lengths.max(initial=0)).bit_length()
+    random_bits = 63 - place_bits - len(lengths).bit_length()
+    keys = generator.integers(0, 1 << random_bits, len(base)) << place_bits
+    keys |= np.repeat(np.arange(len(lengths)), lengths) << (place_bits + random_bits)
+    keys |= np.arange(len(base)) - base
+    keys.sort()
+    keys &= (1 << place_bits) - 1
+    return keys + base
+
+
+def _floored(share: float, counts: Ints) -> Ints:
+    return np.floor(share * counts + 1e-9).astype(np.int64)  # 0.29 · 100 is 29, whatever binary fractions say
+
+
+def _rounded(share: float, counts: Ints) -> Ints:
+    return np.floor(share * counts + 0.5 + 1e-9).astype(np.int64)
+
+
+def _differs(ids: Ids, tokens: Tokens) -> Bools:
+    """Whether a sentence of `ids` is another than that of `tokens`, which has the same offsets, (n,)."""
+    return _any(ids != tokens.ids, tokens.offsets)
+
+
+def _has_two(tokens: Tokens) -> Bools:
+    """Whether a sentence holds two different tokens, (n,)."""
+    first = tokens.ids[np.repeat(tokens.offsets[:-1], tokens.lengths)]
+    return _any(tokens.ids != first, tokens.offsets)
+
+
+def _any(flags: Bools, offsets: Ints) -> Bools:
+    return np.diff(cumulative(flags)[offsets]) > 0
+
+
+def _masked(ids: Ids, places: Ints, mask_id: int) -> Ids:
+    masked = ids.copy()
+    masked[places] = mask_id
+    return masked
