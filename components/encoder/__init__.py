@@ -1,0 +1,1 @@
+"""Transformer, pooling and head: from sentences to embeddings, in training and in use."""

@@ -1,0 +1,126 @@
+"""The sentence encoder: any transformers checkpoint, a pooling, an optional head."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from components.config.encoder import Encoder
+from components.encoder.batch import TokenBatch, token_batch
+from components.encoder.pooling import pool
+from components.encoder.templates import TokenIds, templates_for
+from components.errors import CseflowError, DataError
+
+
+class SentenceEncoder(nn.Module):
+    """Sentences to embeddings.
+
+    `forward` gives what the objective sees (with the head, if there is one); `embed` gives what users get (the head
+    only where `settings.head` is `always`). Both follow the module's training mode as to dropout.
+    """
+
+    def __init__(self, transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> None:
+        super().__init__()
+        if tokenizer.pad_token_id is None:
+            raise CseflowError("the encoder's tokenizer has no padding token; choose a checkpoint that has one")
+        self.transformer = transformer
+        self.tokenizer = tokenizer
+        self.settings = settings
+        self.dim = int(transformer.config.hidden_size)
+        self.anchor_template, self.view_template = templates_for(tokenizer, settings.templates)
+        self.head: nn.Module | None = None
+        if settings.head != "none":
+            # SimCSE's MLP: one dense layer of the same width and tanh, initialised as BERT's own layers are.
+            dense = nn.Linear(self.dim, self.dim)
+            nn.init.normal_(dense.weight, std=0.02)
+            nn.init.zeros_(dense.bias)
+            self.head = nn.Sequential(dense, nn.Tanh())
+        if getattr(transformer, "pooler", None) is not None:
+            transformer.pooler.requires_grad_(False)  # kept for the export, but no pooling here reads it
+
+    @classmethod
+    def load(cls, folder: Path | str, settings: Encoder) -> Self:
+        """Read a transformers checkpoint (safetensors) and its tokenizer from `folder`, in float32.
+
+        Raises:
+            DataError: the folder is missing or holds no such checkpoint.
+        """
+        if not Path(folder).is_dir():
+            raise DataError(f"{folder} is missing; run `dvc repro` to fetch the encoder")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(str(folder))
+            transformer = AutoModel.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{folder} holds no readable transformers checkpoint: {_one_line(error)}") from error
+        return cls(transformer, tokenizer, settings)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters lie."""
+        return next(self.transformer.parameters()).device
+
+    def forward(self, batch: TokenBatch) -> torch.Tensor:
+        """Embeddings (rows, dim) for the objective, head included."""
+        pooled = self._pooled(batch)
+        return pooled if self.head is None else self.head(pooled)
+
+    def embed(self, batch: TokenBatch) -> torch.Tensor:
+        """Embeddings (rows, dim) as in use: a head of kind `training` is left out."""
+        return self(batch) if self.settings.head == "always" else self._pooled(batch)
+
+    def _pooled(self, batch: TokenBatch) -> torch.Tensor:
+        pooled = []
+        for ids in batch["ids"]:
+            attended = ids != self.tokenizer.pad_token_id
+            outputs: Any = self.transformer(
+                input_ids=ids,
+                attention_mask=attended.long(),
+                output_hidden_states=self.settings.pooling == "first_last_mean",
+            )
+            states = outputs.hidden_states or (outputs.last_hidden_state,)
+            pooled.append(pool(states, ids, attended, self.settings.pooling, self.tokenizer.mask_token_id))
+        return torch.cat(pooled)[batch["place"]]
+
+    def tokenise(self, texts: Sequence[str], *, anchor: bool = True, max_length: int | None = None) -> list[TokenIds]:
+        """Whole sequences, template and special tokens included, cut to `max_length` (default: the settings')."""
+        template = self.anchor_template if anchor else self.view_template
+        room = (max_length or self.settings.max_length) - template.tokens
+        if room < 1:
+            raise CseflowError(f"max_length leaves no room beside the {template.tokens} tokens of the template")
+        encoded = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=room)
+        return [template.wrap(np.array(ids, dtype=np.int32)) for ids in encoded.input_ids]
+
+    @torch.no_grad()
+    def embed_sequences(
+        self, sequences: Sequence[TokenIds], *, batch_size: int = 64, dropout: bool = False
+    ) -> NDArray[np.float32]:
+        """Embeddings (rows, dim) as in use, in float32; `dropout` on or off whatever the module's mode is."""
+        was_training = self.training
+        self.train(dropout)
+        try:
+            order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+            out = np.empty((len(sequences), self.dim), dtype=np.float32)
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                batch = token_batch([sequences[i] for i in rows], self.tokenizer.pad_token_id)
+                moved: TokenBatch = {
+                    "ids": [ids.to(self.device) for ids in batch["ids"]],
+                    "place": batch["place"].to(self.device),
+                }
+                out[rows] = self.embed(moved).float().cpu().numpy()
+            return out
+        finally:
+            self.train(was_training)
+
+    def encode(self, texts: list[str], batch_size: int = 64) -> NDArray[np.float32]:
+        """Embeddings (len(texts), dim) as in use, dropout off."""
+        return self.embed_sequences(self.tokenise(texts), batch_size=batch_size)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

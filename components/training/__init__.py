@@ -1,0 +1,1 @@
+"""Batches, the trainer, checkpoints, and the geometry taken along the way."""

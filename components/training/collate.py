@@ -1,0 +1,75 @@
+"""From rows to one batch: every text of every role in one pass through the encoder, and who is who."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import numpy as np
+import torch
+
+from components.encoder.batch import TokenBatch, token_batch
+from components.encoder.model import SentenceEncoder
+from components.encoder.templates import Template, TokenIds
+from components.training.rows import PartRows
+
+ANCHOR_OF_LEVELS = "graded_anchor"
+ANCHOR_OF_MASKS = "triplet_anchor"
+
+
+class Batch(TypedDict):
+    """`tokens`: all texts; `roles`: for each role of `components.variants.Embeddings` the rows that play it."""
+
+    tokens: TokenBatch
+    roles: dict[str, torch.Tensor]
+
+
+class Collator:
+    """Builds a `Batch` from (part, row) pairs.
+
+    Anchor and positive are always encoded apart, so that they differ by dropout even where they are one text; any other
+    role that names the positive's column shares its embedding.
+    """
+
+    def __init__(self, parts: Sequence[PartRows], encoder: SentenceEncoder, *, rows: int | None = None) -> None:
+        """`rows` bounds each padded tensor (None: all texts in one)."""
+        self._parts = parts
+        self._anchor, self._view = encoder.anchor_template, encoder.view_template
+        self._pad_id = int(encoder.tokenizer.pad_token_id)
+        self._rows = rows
+
+    def __call__(self, pairs: Sequence[tuple[int, int]]) -> Batch:
+        sequences: list[TokenIds] = []
+        roles: dict[str, list[int]] = {"anchor": [], "positive": []}
+
+        def add(role: str, ids: TokenIds, template: Template) -> None:
+            roles.setdefault(role, []).append(len(sequences))
+            sequences.append(template.wrap(ids))
+
+        drawn = np.asarray(pairs, dtype=np.int64)
+        for number, part in enumerate(self._parts):
+            rows = drawn[drawn[:, 0] == number, 1]
+            if not len(rows):
+                continue
+            names = part.part.roles
+            taken = {name: column.take(rows) for name, column in part.columns.items()}
+            for i in range(len(rows)):
+                text = {name: ids for name, column in taken.items() if (ids := column[i]) is not None}
+                add("anchor", text[names.anchor], self._anchor)
+                add("positive", text[names.positive], self._view)
+                anchor, positive = roles["anchor"][-1], roles["positive"][-1]
+                if names.negative is not None:
+                    add("negative", text[names.negative], self._view)
+                if names.near in text and names.far in text:
+                    add("near", text[names.near], self._view)
+                    add("far", text[names.far], self._view)
+                    roles.setdefault(ANCHOR_OF_MASKS, []).append(anchor)
+                for k, name in enumerate(names.levels):
+                    if name == names.positive:
+                        roles.setdefault(f"level_{k}", []).append(positive)
+                    else:
+                        add(f"level_{k}", text[name], self._view)
+                if names.levels:
+                    roles.setdefault(ANCHOR_OF_LEVELS, []).append(anchor)
+        return {
+            "tokens": token_batch(sequences, self._pad_id, rows=self._rows),
+            "roles": {role: torch.tensor(places) for role, places in roles.items()},
+        }

@@ -1,0 +1,49 @@
+"""Which rows stand in which batch, for a whole training: fixed by the seed before the first step."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.config.training import Training
+from components.config.variants import Part
+from components.errors import DataError
+
+
+def rows_per_batch(parts: Sequence[Part], batch_size: int) -> list[int]:
+    """How many rows of a batch each part gives; the one without `rows` takes what the others leave."""
+    rest = batch_size - sum(part.rows or 0 for part in parts)
+    return [part.rows if part.rows is not None else rest for part in parts]
+
+
+def batch_plan(
+    rows: Sequence[NDArray[np.int64]], per_batch: Sequence[int], training: Training, seed: int
+) -> NDArray[np.int64]:
+    """The rows of every batch of a training, in order.
+
+    The first part counts an epoch: each of its rows (a seeded sample of at most `training.sentences`) stands in one
+    batch an epoch, those of a last, smaller batch left out; other parts go round, shuffled anew each time.
+
+    Args:
+        rows: for each part the rows that may be drawn.
+        per_batch: for each part its rows in a batch.
+
+    Returns:
+        (steps, sum of per_batch, 2): part and row.
+
+    Raises:
+        DataError: the first part does not fill one batch.
+    """
+    generator = np.random.default_rng(seed)
+    first = generator.permutation(rows[0])[: training.sentences]
+    steps = len(first) // per_batch[0]
+    if steps == 0:
+        raise DataError(f"{len(first)} training rows do not fill one batch of {per_batch[0]}; lower training.batch_size")
+    total = steps * training.epochs
+    columns = []
+    for number, (available, count) in enumerate(zip([first, *rows[1:]], per_batch, strict=True)):
+        each = steps * count if number == 0 else len(available)
+        rounds = -(-total * count // each)
+        drawn = np.concatenate([generator.permutation(available)[:each] for _ in range(rounds)])[: total * count]
+        columns.append(np.stack([np.full(len(drawn), number), drawn], axis=-1).reshape(total, count, 2))
+    return np.concatenate(columns, axis=1)

@@ -1,0 +1,145 @@
+"""Training rows, tokenised once and read memory-mapped: the parts that a variant's batches are made of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components import paths
+from components.augmentation.tokens import Tokens
+from components.config.variants import Part, Roles
+from components.encoder.templates import TokenIds
+from components.errors import DataError
+
+CACHE = Path(".state/arrow")  # Arrow copies of Parquet files, which alone can be memory-mapped
+HELDOUT_TUPLES = 0.1  # share of a tuple set kept from training, to measure geometry on; the corpus has its own file
+
+Rows = NDArray[np.int64]
+Tokenise = Callable[[Sequence[str]], Tokens]
+
+
+class Column(Protocol):
+    """Token ids of one column, without template or special tokens."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Rows) -> list[TokenIds | None]:
+        """The token ids of `rows`; None where a row has none."""
+        ...
+
+
+class StoredColumn:
+    """A view written by `components.augmentation`, memory-mapped."""
+
+    def __init__(self, files: Sequence[Path], name: str) -> None:
+        from datasets import Dataset, disable_progress_bars
+
+        disable_progress_bars()
+        stored = Dataset.from_parquet([str(file) for file in files], cache_dir=str(CACHE), columns=[name])
+        self._stored = stored.with_format("arrow")
+        self._name = name
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def take(self, rows: Rows) -> list[TokenIds | None]:
+        lists = pa.concat_arrays(self._stored[rows.tolist()].column(self._name).chunks)
+        ids = lists.values.to_numpy(zero_copy_only=False)
+        offsets = lists.offsets.to_numpy()
+        present = lists.is_valid().to_numpy(zero_copy_only=False)
+        return [ids[offsets[i] : offsets[i + 1]] if present[i] else None for i in range(len(lists))]
+
+
+class TextColumn:
+    """A column of a tuple set, tokenised when it is opened; kept in memory."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def __len__(self) -> int:
+        return len(self._tokens.offsets) - 1
+
+    def take(self, rows: Rows) -> list[TokenIds | None]:
+        ids, offsets = self._tokens
+        return [ids[offsets[row] : offsets[row + 1]] for row in rows]
+
+
+class PartRows(NamedTuple):
+    """One part of a variant's data: its columns and the rows to train on, and the same of what is kept from training."""
+
+    part: Part
+    columns: Mapping[str, Column]
+    rows: Rows
+    heldout_columns: Mapping[str, Column]
+    heldout: Rows
+
+
+def columns_of(roles: Roles) -> list[str]:
+    """The distinct columns that play a role, in a fixed order."""
+    single = [roles.anchor, roles.positive, roles.negative, roles.near, roles.far, *roles.levels]
+    return list(dict.fromkeys(name for name in single if name is not None))
+
+
+def load_part(part: Part, tokenise: Tokenise, *, seed: int) -> PartRows:
+    """Open the columns that `part` names; `seed` draws the tuples that are kept from training.
+
+    Raises:
+        DataError: a file or column is missing, views disagree in length, or no row is left.
+    """
+    names = columns_of(part.roles)
+    if part.set == "corpus":
+        train, heldout = _views(names, "train"), _views(names, "heldout")
+        return PartRows(part, train, _all_rows(train), heldout, _all_rows(heldout))
+    texts = read_tuples(part.set, names)
+    columns = {name: TextColumn(tokenise(texts[name])) for name in names}
+    shuffled = np.random.default_rng(seed).permutation(len(texts[names[0]]))
+    kept = int(len(shuffled) * HELDOUT_TUPLES)
+    if kept == 0:
+        raise DataError(f"{part.set} has {len(shuffled)} whole rows, too few to train on and measure with")
+    return PartRows(part, columns, np.sort(shuffled[kept:]), columns, np.sort(shuffled[:kept]))
+
+
+def _views(names: Sequence[str], split: str) -> dict[str, Column]:
+    views: dict[str, Column] = {name: StoredColumn(view_files(name, split), name) for name in names}
+    lengths = {name: len(view) for name, view in views.items()}
+    if len(set(lengths.values())) != 1:
+        raise DataError(f"views of the {split} split differ in their number of rows ({lengths}); run `dvc repro`")
+    return views
+
+
+def _all_rows(columns: Mapping[str, Column]) -> Rows:
+    return np.arange(len(next(iter(columns.values()))), dtype=np.int64)
+
+
+def view_files(column: str, split: str) -> list[Path]:
+    """The Parquet files with a view's column of a split; `span_mask_near` lies in the folder of `span_mask`.
+
+    Raises:
+        DataError: there are none.
+    """
+    for view in (column, column.rpartition("_")[0]):
+        folder = paths.VIEWS / split / view
+        files = sorted(folder.glob("part-*.parquet"))
+        if files and column in pq.read_schema(files[0]).names:
+            return files
+    raise DataError(f"no view {column!r} under {paths.VIEWS / split}; run `dvc repro`")
+
+
+def read_tuples(name: str, columns: Sequence[str]) -> dict[str, list[str]]:
+    """The texts of `columns` of a tuple set such as `tuples/sts`, rows that lack one of them left out.
+
+    Raises:
+        DataError: the file or a column is missing.
+    """
+    path = paths.TUPLES.parent / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; run `dvc repro`")
+    table = pq.read_table(path)
+    for column in columns:
+        if column not in table.column_names:
+            raise DataError(f"{path} has no column {column!r}, only {', '.join(table.column_names)}")
+    return table.select(list(columns)).drop_null().to_pydict()

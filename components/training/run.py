@@ -1,0 +1,118 @@
+"""One training run in a folder of its own: prepared, trained, resumed, exported."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from transformers import set_seed
+
+from components import paths
+from components.augmentation.tokens import tokenise
+from components.config import Params, VariantSettings
+from components.config.variants import Part, Roles
+from components.encoder.export import export
+from components.encoder.model import SentenceEncoder
+from components.evaluation.sts_data import load_sts
+from components.files import written_whole
+from components.training import checkpoints
+from components.training.collate import Collator
+from components.training.model import ContrastiveModel
+from components.training.plan import batch_plan, rows_per_batch
+from components.training.rows import PartRows, load_part
+from components.training.trace import DEV, Trace
+from components.training.trainer import ContrastiveTrainer, Record
+
+ENCODER = "encoder"  # the exported encoder, in the run's folder
+OUTCOME = "outcome.json"  # written last
+# What an untrained encoder's geometry is measured on: the pairs that unsupervised SimCSE would train on.
+PLAIN_PAIRS = Part(set="corpus", roles=Roles(anchor="identity", positive="identity"))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What training came to: the step whose weights were exported, its dev score (×100), steps in all, seconds."""
+
+    best_step: int
+    dev_score: float
+    steps: int
+    seconds: float
+
+
+def train(params: Params, settings: VariantSettings, seed: int, folder: Path, record: Record) -> Outcome:
+    """Train a variant in `folder`, or go on where a killed call stopped; the best step by STS-B dev is exported.
+
+    `record` is given every metric as it arises; a resumed run may give a step's again, with the same values.
+
+    Args:
+        params: for the sections that all variants share.
+        settings: the variant with its own encoder and training sections.
+        seed: of initialisation, batches and dropout.
+        folder: checkpoints while it trains; afterwards `encoder/`, a sentence-transformers folder, and outcome.json.
+
+    Raises:
+        DataError: data are missing or broken.
+        DivergedError: the loss is no longer finite.
+    """
+    finished = folder / OUTCOME
+    if finished.is_file():
+        return Outcome(**json.loads(finished.read_text()))
+    folder.mkdir(parents=True, exist_ok=True)
+    set_seed(seed)
+    encoder = SentenceEncoder.load(paths.SOURCES / settings.encoder.source, settings.encoder)
+    parts = [
+        load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, params.augmentation.max_length), seed=params.seed)
+        for part in settings.variant.data or [PLAIN_PAIRS]
+    ]
+    trace = Trace(encoder, parts, load_sts(DEV), params.evaluation, seed=params.seed)
+    if settings.variant.objective:
+        outcome = _optimise(encoder, parts, trace, settings, seed, folder, record)
+    else:
+        metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
+        record(metrics, 0)
+        outcome = Outcome(best_step=0, dev_score=metrics[f"sts/{DEV}"], steps=0, seconds=0.0)
+    export(encoder, folder / ENCODER)
+    with written_whole(finished) as aside:
+        aside.write_text(json.dumps(outcome.__dict__, indent=2))
+    checkpoints.discard(folder, keep=[])
+    return outcome
+
+
+def _optimise(
+    encoder: SentenceEncoder,
+    parts: list[PartRows],
+    trace: Trace,
+    settings: VariantSettings,
+    seed: int,
+    folder: Path,
+    record: Record,
+) -> Outcome:
+    training = settings.training
+    per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
+    trainer = ContrastiveTrainer(
+        ContrastiveModel(encoder, settings.variant, training.batch_size),
+        plan=batch_plan([part.rows for part in parts], per_batch, training, seed),
+        collator=Collator(parts, encoder),
+        trace=trace,
+        training=training,
+        folder=folder,
+        seed=seed,
+        record=record,
+    )
+    complete = checkpoints.complete_checkpoints(folder)
+    checkpoints.discard(folder, keep=complete)
+    resumed = str(complete[-1]) if complete else None
+    result = trainer.train(resume_from_checkpoint=resumed)
+    best = folder / f"checkpoint-{trainer.state.best_global_step}"
+    weights = load_file(best / "model.safetensors", device=str(encoder.device))
+    trainer.model.load_state_dict(weights)
+    return Outcome(
+        best_step=trainer.state.best_global_step,
+        dev_score=float(trainer.state.best_metric),
+        steps=trainer.state.global_step,
+        seconds=float(result.metrics["train_runtime"]),
+    )

@@ -1,0 +1,185 @@
+"""transformers' Trainer, told what a contrastive batch, evaluation and checkpoint are."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset, SequentialSampler
+from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from components.config.training import Training
+from components.errors import CseflowError
+from components.training import checkpoints
+from components.training.collate import Collator
+from components.training.hardware import precision
+from components.training.model import ContrastiveModel
+from components.training.trace import DEV_SCORE, Trace
+
+Record = Callable[[dict[str, float], int], None]  # metrics by name, step
+
+
+class DivergedError(CseflowError):
+    """The loss is no longer a finite number."""
+
+
+class PlannedRows(Dataset[tuple[int, int]]):
+    """The (part, row) pairs of a whole training, in the order of `components.training.plan`."""
+
+    def __init__(self, plan: NDArray[Any]) -> None:
+        self._pairs = plan.reshape(-1, 2)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def __getitem__(self, index: int) -> tuple[int, int]:
+        part, row = self._pairs[index]
+        return int(part), int(row)
+
+
+class ContrastiveTrainer(Trainer):
+    """One pass over a plan: the plan holds every epoch, so the library's own epoch is the whole training."""
+
+    def __init__(
+        self,
+        model: ContrastiveModel,
+        *,
+        plan: NDArray[Any],
+        collator: Collator,
+        trace: Trace,
+        training: Training,
+        folder: Path,
+        seed: int,
+        record: Record,
+    ) -> None:
+        cuda = torch.cuda.is_available()
+        arguments = TrainingArguments(
+            output_dir=str(folder),
+            per_device_train_batch_size=plan.shape[1],
+            num_train_epochs=1,
+            learning_rate=training.learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=math.ceil(training.warmup * len(plan)),
+            weight_decay=training.weight_decay,
+            max_grad_norm=training.max_gradient_norm,
+            bf16=precision(training) == "bf16",
+            use_cpu=not cuda,
+            seed=seed,
+            logging_steps=max(1, training.evaluation_steps // 10),
+            logging_nan_inf_filter=False,
+            eval_strategy="no",  # asked for by StepSchedule, with the checkpoint
+            save_strategy="no",
+            metric_for_best_model=DEV_SCORE,
+            greater_is_better=True,
+            dataloader_pin_memory=cuda,
+            remove_unused_columns=False,
+            report_to="none",
+            disable_tqdm=True,
+        )
+        super().__init__(
+            model=model, args=arguments, train_dataset=PlannedRows(plan), data_collator=collator, callbacks=[]
+        )
+        self.add_callback(StepSchedule(self, training.evaluation_steps))
+        self.add_callback(QuietProgress())
+        self._folder = folder
+        self._trace = trace
+        self._record = record
+        self._terms: dict[str, torch.Tensor] = {}
+        self._term_steps = 0
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The sum of the objective's terms."""
+        terms = model(**inputs)
+        for name, value in terms.items():
+            self._terms[name] = self._terms.get(name, torch.zeros_like(value.detach())) + value.detach()
+        self._term_steps += 1
+        loss = torch.stack(list(terms.values())).sum()
+        return (loss, terms) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Hand the figures on, by the names that every variant shares.
+
+        Raises:
+            DivergedError: the loss is NaN or infinite.
+        """
+        super().log(logs, start_time)
+        if "loss" not in logs:
+            return
+        step = self.state.global_step
+        if not math.isfinite(logs["loss"]):
+            kept = checkpoints.complete_checkpoints(self._folder)
+            raise DivergedError(
+                f"the loss is {logs['loss']} at step {step}; lower training.learning_rate (now "
+                f"{self.args.learning_rate:g}) or raise the temperature"
+                + (f"; {kept[-1]} holds the last good weights" if kept else "")
+            )
+        named = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"]}
+        if "grad_norm" in logs:
+            named["train/gradient_norm"] = float(logs["grad_norm"])
+        named |= {f"train/{name}": float(total) / self._term_steps for name, total in self._terms.items()}
+        self._terms, self._term_steps = {}, 0
+        self._record(named, step)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """STS-B dev and geometry, now."""
+        encoder = self.accelerator.unwrap_model(self.model).encoder
+        metrics = self._trace.measure(encoder)
+        self._record(metrics, self.state.global_step)
+        logs = {f"eval_{name}": value for name, value in metrics.items()}
+        self.log(logs)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, logs)
+        return logs
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        super()._save_checkpoint(model, trial)
+        if not self.args.should_save:
+            return
+        latest = self._folder / f"checkpoint-{self.state.global_step}"
+        checkpoints.mark_complete(latest)
+        best = self._folder / f"checkpoint-{self.state.best_global_step}"
+        checkpoints.discard(self._folder, keep=[latest, best])
+
+
+class StepSchedule(TrainerCallback):
+    """Evaluates before the first step; evaluates and saves every `every` steps and after the last."""
+
+    def __init__(self, trainer: ContrastiveTrainer, every: int) -> None:
+        self._trainer = trainer
+        self._every = every
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A resumed training has its first evaluation behind it."""
+        if state.global_step == 0:
+            self._trainer.evaluate()
+
+    def on_optimizer_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The momentum encoder follows."""
+        self._trainer.accelerator.unwrap_model(self._trainer.model).follow()
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Logged too, so that the checkpoint's loss is known to be finite."""
+        if state.global_step % self._every == 0 or state.global_step == state.max_steps:
+            control.should_log = control.should_evaluate = control.should_save = True
+
+
+class QuietProgress(ProgressCallback):
+    """The bar alone, with the last loss and dev score, instead of a line per log."""
+
+    def on_log(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
+    ) -> None:
+        """Show the figures at the bar's end."""
+        if self.training_bar is None:
+            return
+        shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
+        self._shown = getattr(self, "_shown", {}) | {key: f"{value:.3f}" for key, value in shown.items() if value is not None}
+        self.training_bar.set_postfix(self._shown)

@@ -1,0 +1,55 @@
+"""A CSE variant put together from its entry in params.yaml: objective terms over the roles of a batch."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from components.config.variants import ArcCon, EntailmentTriplet, HierarchicalTriplet, InfoNce, Term, Variant
+from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
+
+# Embeddings by role, each (rows, dim): anchor and positive of every row of the batch; negatives (hard ones and the
+# queue, any number); near and far with triplet_anchor, the anchors that have them; level_0 … with graded_anchor.
+Embeddings = Mapping[str, Tensor]
+Objective = Callable[[Embeddings], dict[str, Tensor]]
+
+
+def compose(variant: Variant) -> Objective:
+    """The variant's objective: from embeddings by role to each term's weighted loss, a scalar; their sum is the loss.
+
+    A triplet term whose rows are all absent from a batch contributes nothing to it.
+    """
+    parts = [(term.term, term.weight, _term(term)) for term in variant.objective]
+
+    def objective(embeddings: Embeddings) -> dict[str, Tensor]:
+        losses = {name: (weight, loss(embeddings)) for name, weight, loss in parts}
+        return {name: weight * loss for name, (weight, loss) in losses.items() if loss is not None}
+
+    return objective
+
+
+def _term(term: Term) -> Callable[[Embeddings], Tensor | None]:
+    match term:
+        case InfoNce():
+            return lambda e: info_nce(
+                e["anchor"], e["positive"], temperature=term.temperature, negatives=e.get("negatives")
+            )
+        case ArcCon():
+            return lambda e: arccon(
+                e["anchor"],
+                e["positive"],
+                temperature=term.temperature,
+                margin_degrees=term.margin_degrees,
+                negatives=e.get("negatives"),
+            )
+        case EntailmentTriplet():
+            return lambda e: (
+                entailment_triplet(e["triplet_anchor"], e["near"], e["far"], margin=term.margin) if "near" in e else None
+            )
+        case HierarchicalTriplet():
+            return lambda e: (
+                hierarchical_triplet(
+                    e["graded_anchor"], [e[f"level_{k}"] for k in range(len(term.margins) + 1)], margins=term.margins
+                )
+                if "level_0" in e
+                else None
+            )
