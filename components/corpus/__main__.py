@@ -31,7 +31,8 @@ def main() -> None:
     summary = build(files[0], CORPUS, params.corpus, params.seed)
     counts = summary["sentences"]
     sys.stdout.write(
-        f"{CORPUS}: {counts['train']} training and {counts['heldout']} held-out sentences from {summary['pages']['kept']} pages\n"
+        f"{CORPUS}: {counts['train']} training and {counts['heldout']} held-out sentences"
+        f" from {summary['pages']['kept']} pages\n"
         "look at some of them: python -m components.corpus --sample 200\n"
     )
 

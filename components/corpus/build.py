@@ -1,45 +1,37 @@
-"""The stage: pages in, clean sentences out, on all cores, in the dump's order; memory does not grow but by 64-bit hashes."""
+"""The stage: a source in, two splits of clean sentences out; memory grows by a 64-bit hash a sentence, no more."""
 
 import hashlib
 import heapq
 import json
-import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from functools import partial
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from mwparserfromhell.parser import ParserError
 
 from components.config.corpus import Corpus
+from components.corpus.cleaning import clean_all
 from components.corpus.dump import Page, Skipped, read_pages
-from components.corpus.sentences import fault, split
-from components.corpus.wikitext import paragraphs
 from components.errors import DataError
 from components.files import folder_written_whole
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("page", pa.string())])
 ROW_GROUP = 10_000  # rows
-CHUNK = 1 << 17  # characters of wikitext that a worker takes at a time
-
-T = TypeVar("T")
-R = TypeVar("R")
-Cleaned = tuple[list[tuple[str, str | None]], Counter[str]]
 
 
 def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, Any]:
     """Write `into`/{train,heldout}.parquet and summary.json from the dump or text `source`; returns the summary.
 
     Rows are (id int64, text string, page string), in the source's order; `id` counts through both splits, `page` is the
-    article's title, or null for plain text. A sentence's split and, under `max_sentences`, its place in the sample are
-    drawn by a hash of its text and the seed: they depend on no other sentence, and stay as the dump grows. Sentences are
-    held out one by one, not page by page: RFD and the geometry traces want held-out sentences of the training sentences'
-    own distribution, which a few whole pages are not.
+    article's title, or null for plain text. In the summary a line of plain text counts as a page.
+
+    A sentence's split and, under `max_sentences`, its place in the sample are drawn by a hash of its text and the seed:
+    they depend on no other sentence, and stay as the dump grows. Sentences are held out one by one, not page by page:
+    RFD and the geometry traces want held-out sentences of the training sentences' own distribution, which a few whole
+    pages are not.
 
     Raises:
         DataError: the source is broken or gives no sentence; `into` stays what it was.
@@ -51,7 +43,7 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
     with folder_written_whole(into) as folder:
         everything = folder / "everything.parquet"
         with _Writer(everything) as writer:
-            for rows, faults in _cleaned(source, settings, pages):
+            for rows, faults in clean_all(_articles(source, settings, pages), settings):
                 dropped += faults
                 for text, page in rows:
                     fingerprint = _hash(text)
@@ -88,64 +80,15 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
     return summary
 
 
-def clean(pages: list[Page], settings: Corpus) -> Cleaned:
-    """Whole sentences of `pages` with their pages' titles, and how many were dropped for which fault."""
-    rows: list[tuple[str, str | None]] = []
-    faults: Counter[str] = Counter()
-    for page in pages:
-        for sentence in _sentences(page, settings, faults):
-            reason = fault(sentence, settings)
-            if reason is None:
-                rows.append((sentence, page.title))
-            else:
-                faults[reason] += 1
-    return rows, faults
-
-
-def _sentences(page: Page, settings: Corpus, faults: Counter[str]) -> Iterator[str]:
-    if page.title is None:
-        yield page.text
-        return
-    try:
-        for paragraph in paragraphs(page.text, page.media):
-            yield from split(paragraph, settings.language)
-    except ParserError:
-        faults["unparsable page"] += 1
-
-
-def _cleaned(source: Path, settings: Corpus, pages: Counter[str]) -> Iterator[Cleaned]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ProcessPoolExecutor(cores) as pool:
-        yield from _in_order(pool, partial(clean, settings=settings), _chunks(source, settings, pages), 4 * cores)
-
-
-def _chunks(source: Path, settings: Corpus, pages: Counter[str]) -> Iterator[list[Page]]:
-    chunk: list[Page] = []
-    size = 0
+def _articles(source: Path, settings: Corpus, pages: Counter[str]) -> Iterator[Page]:
+    """What there is to clean, counting what is not."""
     for page in read_pages(source, settings.format):
         pages["seen"] += 1
         if isinstance(page, Skipped):
             pages[page.reason] += 1
-            continue
-        pages["kept"] += 1
-        chunk.append(page)
-        size += len(page.text)
-        if size >= CHUNK:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
-
-
-def _in_order(pool: ProcessPoolExecutor, work: Callable[[T], R], items: Iterable[T], ahead: int) -> Iterator[R]:
-    """`pool.map`, but reading no more than `ahead` items before their turn."""
-    waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+        else:
+            pages["kept"] += 1
+            yield page
 
 
 def _hash(text: str, salt: str = "") -> int:

@@ -5,9 +5,9 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Literal, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 from lxml import etree
 from tqdm import tqdm
@@ -31,31 +31,35 @@ class Skipped(NamedTuple):
     reason: str
 
 
-COMPRESSED = {".bz2": bz2.open, ".gz": gzip.open}
+# tqdm's wrapper reads like a file, but is not typed as one.
+COMPRESSED: dict[str, Callable[[Any], Any]] = {".bz2": bz2.open, ".gz": gzip.open, "": lambda content: content}
 
 
 def read_pages(path: Path, form: Literal["auto", "mediawiki", "text"] = "auto") -> Iterator[Page | Skipped]:
     """Stream `path` (.bz2, multistream too, .gz or plain), with a progress bar over its bytes.
 
-    `auto` tells the form by the first character: `<` opens an export, and no sentence. Text is UTF-8, a sentence a line.
+    `auto` tells the form by the first character: `<` opens an export, and no sentence. Text is in UTF-8.
 
     Raises:
         DataError: the file is missing, truncated, corrupt or not of the form; its text names the file.
     """
-    again = "delete it and run `dvc repro fetch` to have it anew, or see `sources.corpus` and `corpus.format` in params.yaml"
+    anew = "delete it and run `dvc repro fetch` to have it anew, or see sources.corpus and corpus.format in params.yaml"
     try:
         with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=path.stat().st_size, desc="corpus") as seen:
-            opened = COMPRESSED.get(path.suffix)
-            content = io.BufferedReader(opened(seen) if opened else seen)
-            start = content.peek(512).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-            markup = form == "mediawiki" or (form == "auto" and start == b"<")
-            yield from _mediawiki(content) if markup else _text(content)
+            content = io.BufferedReader(COMPRESSED.get(path.suffix, COMPRESSED[""])(seen))
+            head = content.peek(4096)
+            if form == "text" or (form == "auto" and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<"):
+                yield from _text(content)
+            elif b"<mediawiki" in head:
+                yield from _mediawiki(content)
+            else:
+                raise DataError(f"{path} is no MediaWiki export: no <mediawiki> opens it; {anew}")
     except etree.XMLSyntaxError as error:
-        raise DataError(f"{path} is no whole MediaWiki export ({error.msg}); {again}") from None
+        raise DataError(f"{path} is no whole MediaWiki export ({error.msg}); {anew}") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is neither a MediaWiki export nor UTF-8 text ({error.reason}); {again}") from None
+        raise DataError(f"{path} is neither a MediaWiki export nor UTF-8 text ({error.reason}); {anew}") from None
     except (EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path} is truncated or corrupt ({error}); {again}") from None
+        raise DataError(f"{path} is truncated or corrupt ({error}); {anew}") from None
 
 
 def _text(content: IO[bytes]) -> Iterator[Page]:
@@ -78,8 +82,6 @@ def _mediawiki(content: IO[bytes]) -> Iterator[Page | Skipped]:
     )
     for event, element in parser:
         name = etree.QName(element).localname
-        if element.getparent() is None and name != "mediawiki":
-            raise OSError("")
         if event == "start" or name == "mediawiki":
             continue
         if name == "namespace":

@@ -5,32 +5,50 @@ from collections.abc import Iterator
 from functools import cache
 
 import sentencex
-from py3langid.langid import LanguageIdentifier
+from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from components.config.corpus import Corpus
 from components.corpus.wikitext import GAP
 
 OPENING = "\"'“‘«(["
-CLOSING = "\"'”’»)]"
 ENDING = re.compile(r"[.!?。！？][\"'”’»)\]]*$")
+# Places that the splitter leaves joined: after a sentence in brackets of its own, and after words that it takes for
+# abbreviations in the midst of a sentence.
+ASIDE = re.compile(r"^(\([^()]*[.!?]\)) (?=[\"“(]?[A-Z])")
+NO_ABBREVIATION = re.compile(r"(\b(?:etc|art|May)\.|\d [mg]\.) (?=[\"“(]?[A-Z])")
+# What never ends a sentence. A lone capital mostly does (vitamin C, 15 °C, the U.S.): the splitter knows initials.
 ABBREVIATION = re.compile(
-    r"(?:\b(?:[A-Z]|pp?|[Vv]ols?|[Nn]os?|eds?|cf|ca?|fl|[Ff]igs?|al|vs?|viz|e\.g|i\.e|Drs?|Mrs?|Ms|Messrs|Sts?|Prof|Rev|Gen|Col|Lt"
-    r"|Capt|Cpt|Sgt|Maj|Gov|Sen|Rep|Hon|Mt|Ft|Jr|Sr|approx|trans|repr|ch|chap|sec|art|op|Ph|lit|b|d|r))\.$"
+    r"\b(?:pp?|[Vv]ols?|Nos?|eds|cf|viz|vs|[Ff]igs|e\.g|i\.e|Drs?|Mrs?|Ms|Messrs|St|Prof|Rev|Brig|Gen|Col|Lt|Capt|Sgt|Gov|Sen|Rep"
+    r"|Hon|Mt|Ft|approx|ca|fl|lit)\.$"
 )
-RESIDUE = re.compile(r"[|{}\[\]<>=\\^~_*#]|https?:|www\.|''|thumb|\dpx|&\w+;|Category:|File:|Image:|ISBN|\.\.\.|…")
-MIN_LETTERS = 0.8  # share of letters among a sentence's characters, spaces aside
+RESIDUE = re.compile(r"[|{}\[\]<>=\\^~_*#]|https?:|www\.|''|thumb|\dpx|&\w+;|Category:|File:|Image:|ISBN|\.\s?\.|…")
+MIN_LETTERS = 0.7  # share of letters among a sentence's characters, spaces aside
+# Full of foreign names, an English sentence is easily told to be of another language; rarely as surely as this.
+MIN_LANGUAGE = 0.1  # probability of the wanted language
 
 
 def split(paragraph: str, language: str) -> Iterator[str]:
-    """Sentences of a paragraph; what was cut at an abbreviation or an initial is joined again."""
-    joined = ""
-    for piece in sentencex.segment(language, paragraph):
-        joined = f"{joined} {piece.strip()}".strip()
-        if not ABBREVIATION.search(joined):
-            yield joined
-            joined = ""
-    if joined:
-        yield joined
+    """Sentences of a paragraph; what was cut within a sentence is joined again, what was left joined is cut."""
+    whole = ""
+    for piece in map(str.strip, sentencex.segment(language, paragraph)):
+        if whole and not _breaks(whole, piece):
+            whole = f"{whole}{'' if whole.endswith('.') and re.match(r'[A-Z][.]', piece) else ' '}{piece}"
+            continue
+        yield from _cut(whole)
+        whole = piece
+    yield from _cut(whole)
+
+
+def _breaks(before: str, after: str) -> bool:
+    """Whether a sentence ends between two pieces."""
+    if ABBREVIATION.search(before) or (re.search(r"\b[A-Z]\.$", before) and re.match(r"[A-Z]\.", after)):
+        return False
+    first = after.lstrip(OPENING + GAP)[:1]
+    return not first.islower() and first not in "-–,;:)"
+
+
+def _cut(piece: str) -> list[str]:
+    return NO_ABBREVIATION.sub(r"\1\n", ASIDE.sub(r"\1\n", piece)).split("\n") if piece else []
 
 
 def fault(sentence: str, settings: Corpus) -> str | None:
@@ -49,7 +67,7 @@ def fault(sentence: str, settings: Corpus) -> str | None:
     characters = sentence.replace(" ", "")
     if sum(character.isalpha() for character in characters) < MIN_LETTERS * len(characters):
         return "symbols"
-    if _identifier().classify(sentence)[0] != settings.language:
+    if dict(_identifier().rank(sentence)).get(settings.language, 0.0) < MIN_LANGUAGE:
         return "language"
     return None
 
@@ -61,4 +79,4 @@ def _balanced(sentence: str) -> bool:
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_model_file("data/model.npz.xz", norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -23,14 +23,15 @@ ITEM = "\ue002"  # opens a list item
 MARKS = str.maketrans("", "", GAP + NOTE + ITEM)
 BREAK = "\n\n"
 
-# Sections after the article proper, and sections that are lists by nature.
+# Sections after the article proper.
 APPENDICES = {
     *("references", "notes", "external links", "see also", "bibliography", "further reading", "footnotes", "sources"),
-    *("citations", "works cited", "notes and references", "references and notes", "literature", "primary sources"),
-    *("secondary sources", "filmography", "discography", "selected works", "works", "publications", "gallery"),
+    *("citations", "works cited", "notes and references", "references and notes", "primary sources"),
+    *("secondary sources",),
 }
 HIDDEN_TAGS = {"ref", "references", "gallery", "timeline", "imagemap", "score", "section", "templatestyles", "hr"}
 GAP_TAGS = {"math", "chem", "code", "source", "syntaxhighlight", "pre", "tt", "kbd", "hiero", "graph", "ce", "poem"}
+SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 BLOCK_TAGS = {"blockquote", "div", "p", "h1", "h2", "h3", "h4", "h5", "h6"}
 DROPPED_BLOCKS = {"table", "ul", "ol", "dl", "center"}
 
@@ -39,13 +40,13 @@ SHOWN = {
     "lang": -1, "transl": -1, "script": -1, "nowrap": 1, "nobr": 1, "nobold": 1, "small": 1, "smaller": 1, "big": 1,
     "nihongo": 1, "abbr": 1, "tooltip": 1, "vanchor": 1, "visible anchor": 1, "sc": 1, "smallcaps": 1, "angbr": 1,
     "ipa": 1, "unicode": 1, "polytonic": 1, "linktext": 1, "keypress": 1, "resize": -1, "sup": 1, "sub": 1, "em": 1,
-    "strong": 1, "nastaliq": 1, "pow": 1, "flag": 1, "flagcountry": 1, "interlanguage link": 1, "ill": 1, "not a typo": 1,
-    "ship": -1, "native name": -1, "notatypo": 1, "title": 1, "literal translation": 1, "chem": -1, "as written": 1,
+    "strong": 1, "nastaliq": 1, "pow": 1, "flag": 1, "flagcountry": 1, "interlanguage link": 1, "ill": 1,
+    "not a typo": 1, "notatypo": 1, "title": 1, "literal translation": 1, "as written": 1,
 }  # fmt: skip
 SIGNS = {
     "nbsp": " ", "spaces": " ", "space": " ", "thinsp": " ", "ndash": "–", "endash": "–", "mdash": "—", "mdashb": "—",
-    "em dash": "—", "snd": " – ", "spaced ndash": " – ", "'s": "'s", "'": "'", "·": " · ", "=": "=", "!": "|", "pipe": "|",
-    "shy": "", "zwj": "", "-": "", "wbr": "", "nnbsp": " ", "hair space": " ",
+    "em dash": "—", "snd": " – ", "spaced ndash": " – ", "'s": "'s", "'": "'", "·": " · ", "=": "=", "!": "|",
+    "pipe": "|", "shy": "", "zwj": "", "-": "", "wbr": "", "nnbsp": " ", "hair space": " ",
 }  # fmt: skip
 NOTES = {
     *("citation needed", "cn", "fact", "citation", "rp", "page needed", "clarify", "when", "which", "who", "whom", "r"),
@@ -70,23 +71,29 @@ NOTES = {
     ),
     *("harvid", "oclc", "doi", "isbn", "google books", "subscription required", "registration required", "en icon"),
 }
-CONVERT_JOINTS = {
-    "to": " to ",
-    "and": " and ",
-    "or": " or ",
-    "-": "–",
-    "–": "–",
-    "by": " by ",
-    "x": " by ",
-    "+/-": " ± ",
+# {{convert|5|to|10|km}}: the joints, and the units that read well as their own symbols.
+JOINTS = {"to": " to ", "and": " and ", "or": " or ", "-": "–", "–": "–", "by": " by ", "x": " by ", "and(-)": " and "}
+UNITS = {unit: unit for unit in ("km", "m", "cm", "mm", "kg", "g", "t", "mi", "ft", "mph", "km/h", "ft/s", "m/s", "ha")}
+UNITS |= {
+    "C": "°C",
+    "F": "°F",
+    "°C": "°C",
+    "°F": "°F",
+    "K": "K",
+    "in": "inches",
+    "lb": "pounds",
+    "nmi": "nautical miles",
 }
+UNITS |= {"acre": "acres", "sqmi": "square miles", "sqft": "square feet", "km2": "km²", "m2": "m²", "m3": "m³"}
 
 
 def paragraphs(text: str, media: frozenset[str]) -> Iterator[str]:
     """Running text of a page's sections but its appendices: no table, list, caption, heading or reference.
 
-    `media` are the lower-case namespaces whose links show no text in place: files and categories. Raises mwparserfromhell's
-    ParserError where the page defeats it.
+    `media` are the lower-case namespaces whose links show no text in place: files and categories.
+
+    Raises:
+        mwparserfromhell.parser.ParserError: the page defeats the parser.
     """
     code = mwparserfromhell.parse(text.translate(MARKS), skip_style_tags=True)
     pieces: list[str] = []
@@ -155,6 +162,8 @@ def _tag(node: Tag, media: frozenset[str]) -> str:
     if name == "br":
         return " "
     inner = _plain(node.contents, media)
+    if name == "sup":
+        return inner.translate(SUPERSCRIPTS)
     return BREAK + inner + BREAK if name in BLOCK_TAGS else inner
 
 
@@ -169,16 +178,23 @@ def _template(node: Template, media: frozenset[str]) -> str:
         place = SHOWN[name]
         return arguments[place if place < 0 else place - 1] or GAP
     if name in {"convert", "cvt"} and len(arguments) > 1:
-        if arguments[1] in CONVERT_JOINTS and len(arguments) > 3:
-            return f"{arguments[0]}{CONVERT_JOINTS[arguments[1]]}{arguments[2]} {arguments[3]}"
-        return f"{arguments[0]} {arguments[1]}"
+        return _quantity(arguments)
+    if name == "chem":
+        return "".join(arguments)
     if name in {"circa", "c."} and arguments:
         return f"c. {arguments[0]}"
     if name == "as of" and arguments:
-        return f"As of {arguments[0]}" if len(arguments) == 1 else GAP
+        return f"{'as' if node.has('lc') else 'As'} of {' '.join(reversed(arguments))}"
     if name == "frac" and len(arguments) == 2:
         return f"{arguments[0]}/{arguments[1]}"
     return BREAK if "\n" in str(node) else GAP
+
+
+def _quantity(arguments: list[str]) -> str:
+    number, unit = arguments[0], arguments[1]
+    if unit in JOINTS and len(arguments) > 3:
+        number, unit = f"{number}{JOINTS[unit]}{arguments[2]}", arguments[3]
+    return f"{number} {UNITS[unit]}" if unit in UNITS else GAP
 
 
 CLOSED = r"""[.!?]["'”’)\]]*"""

@@ -1,0 +1,90 @@
+"""Pages → whole sentences, on all cores, in the source's order."""
+
+import multiprocessing
+import os
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from typing import NamedTuple
+
+from mwparserfromhell.parser import ParserError
+
+from components.config.corpus import Corpus
+from components.corpus.dump import Page
+from components.corpus.sentences import fault, split
+from components.corpus.wikitext import paragraphs
+from components.errors import CseflowError
+
+CHUNK = 1 << 17  # characters of wikitext that a worker takes at a time
+
+
+class Cleaned(NamedTuple):
+    """Sentences with their pages' titles, and how many others were dropped for which fault."""
+
+    rows: list[tuple[str, str | None]]
+    faults: Counter[str]
+
+
+def clean(pages: Iterable[Page], settings: Corpus) -> Cleaned:
+    """The whole sentences of `pages`. A line of plain text is taken for a sentence, and judged like any other."""
+    cleaned = Cleaned([], Counter())
+    for page in pages:
+        for sentence in _sentences(page, settings, cleaned.faults):
+            reason = fault(sentence, settings)
+            if reason is None:
+                cleaned.rows.append((sentence, page.title))
+            else:
+                cleaned.faults[reason] += 1
+    return cleaned
+
+
+def clean_all(pages: Iterable[Page], settings: Corpus) -> Iterator[Cleaned]:
+    """`clean`, chunk by chunk in order; no more is read ahead than keeps the workers busy."""
+    work = partial(clean, settings=settings)
+    chunks = _chunks(pages)
+    first = next(chunks, [])
+    second = next(chunks, None)
+    if second is None:  # done sooner than workers start
+        yield work(first)
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    waiting: deque[Future[Cleaned]] = deque()
+    try:
+        with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+            waiting.extend(pool.submit(work, chunk) for chunk in (first, second))
+            for chunk in chunks:
+                waiting.append(pool.submit(work, chunk))
+                if len(waiting) > 4 * cores:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise CseflowError(
+            "a worker of the corpus stage was killed, most often for want of memory; run it again"
+        ) from None
+
+
+def _sentences(page: Page, settings: Corpus, faults: Counter[str]) -> Iterator[str]:
+    if page.title is None:
+        yield page.text
+        return
+    try:
+        for paragraph in paragraphs(page.text, page.media):
+            yield from split(paragraph, settings.language)
+    except ParserError:  # the rest of a page whose markup defeats the parser
+        faults["unparsable"] += 1
+
+
+def _chunks(pages: Iterable[Page]) -> Iterator[list[Page]]:
+    chunk: list[Page] = []
+    size = 0
+    for page in pages:
+        chunk.append(page)
+        size += len(page.text)
+        if size >= CHUNK:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk

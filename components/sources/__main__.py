@@ -1,0 +1,38 @@
+"""`python -m components.sources [NAME …]`: the DVC stage `fetch`."""
+
+import argparse
+import re
+import shutil
+import sys
+
+from components.config import load_params
+from components.errors import ConfigError, exit_on_error
+from components.paths import SOURCES
+from components.sources.fetch import record_of, resolve
+
+
+def main() -> None:
+    """Fetch what params.yaml names; without names, also remove what it no longer does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components.sources", description="bring every source here, verified"
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="entries of `sources` in params.yaml; default: all")
+    names = parser.parse_args().names
+    sources = load_params().sources
+    for name in [*names, *sources]:
+        if name not in sources:
+            raise ConfigError(f"params.yaml has no source {name!r}; it has {', '.join(sources)}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
+            raise ConfigError(f"sources.{name}: a source's name is that of a folder; use a-z, 0-9, - and _")
+    for name in names or sources:
+        sys.stdout.write(f"{name}: {resolve(sources[name], SOURCES / name)} is whole\n")
+        sys.stdout.flush()
+    if not names:
+        kept = {path.name for name in sources for path in (SOURCES / name, record_of(SOURCES / name))}
+        for stray in [path for path in SOURCES.iterdir() if path.name not in kept]:
+            shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

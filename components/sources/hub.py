@@ -1,0 +1,77 @@
+"""`hf://datasets/OWNER/NAME[@REV][/path]` and `hf://models/OWNER/NAME[@REV][/path]`: the Hugging Face hub.
+
+Downloads go through the hub's own cache, which resumes broken ones and serves what it has without a network. Without a
+sha256 a revision that names a commit is the pin; a branch is what it was at the first fetch.
+"""
+
+import re
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote
+
+from components.config.sources import Source
+from components.errors import ConfigError, DataError
+from components.sources.digest import verify
+
+URI = re.compile(r"hf://(?P<kind>dataset|model)s/(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(/(?P<path>.*))?")
+# Of a model: configuration, tokenizer and safetensors; never a pickle, nor the same weights for another runtime.
+MODEL_FILES = ["*.json", "*.txt", "*.md", "*.model", "*.jinja", "*.safetensors"]
+OTHER_RUNTIMES = ["onnx/*", "openvino/*", "coreml/*"]
+
+
+def fetch_hub(source: Source, content: Path) -> Path:
+    """Copy a file, a folder or a whole repository of the hub to `content`, and verify it."""
+    from httpx import HTTPError
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+
+    form = URI.fullmatch(source.uri)
+    if form is None:
+        raise ConfigError(f"{source.uri}: a hub's uri is hf://datasets/OWNER/NAME[@REV][/path] or hf://models/…")
+    kind, repo, path = form["kind"], form["repo"], form["path"] or ""
+    revision = unquote(form["revision"]) if form["revision"] else None
+    try:
+        if path and not path.endswith("/"):
+            target = _file(kind, repo, revision, path, content)
+        else:
+            target = _folder(kind, repo, revision, path, content)
+    except (HfHubHTTPError, EntryNotFoundError, HFValidationError, HTTPError, OSError) as error:
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise DataError(
+            f"{source.uri}: the hub did not give it ({reason}); see the uri and the network, and log in by `hf auth "
+            "login` if it is gated or private"
+        ) from None
+    if not any(content.iterdir()):
+        raise DataError(f"{source.uri}: the hub has nothing there; see the path and the revision")
+    if kind == "model" and target == content and not any(content.rglob("*.safetensors")):
+        raise DataError(
+            f"{source.uri}: it has no safetensors, and pickled weights are never loaded; name a revision with them"
+        )
+    verify(source, target)
+    return target
+
+
+def _file(kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    cached = hf_hub_download(repo, path, repo_type=kind, revision=revision)
+    return Path(shutil.copyfile(cached, content / PurePosixPath(path).name))
+
+
+def _folder(kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = [path + pattern for pattern in (MODEL_FILES if kind == "model" else ["*"])]
+    ignored = OTHER_RUNTIMES if kind == "model" else []
+    root = Path(
+        snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=wanted, ignore_patterns=ignored)
+    )
+    for cached in sorted((root / path).rglob("*")):
+        # The cache may hold more of the snapshot, from other uses of it.
+        name = cached.relative_to(root).as_posix()
+        allowed = any(fnmatch(name, each) for each in wanted) and not any(fnmatch(name, each) for each in ignored)
+        if cached.is_file() and allowed:
+            target = content / cached.relative_to(root / path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(cached, target)
+    return content
