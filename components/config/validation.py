@@ -1,5 +1,7 @@
 """Section `validation`: the thresholds of each kind of data set's suite."""
 
+from pydantic import Field
+
 from components.config.base import Positive, Section, Share
 
 
@@ -9,12 +11,13 @@ class CorpusSuite(Section):
     min_rows: Positive = 1000
     max_residue: Share = 0.001  # share of rows in which markup is left
     max_foreign: Share = 0.02  # share of rows told to be of another language
+    language_rows: Positive = 20_000  # evenly spaced rows of each split that are asked for their language
 
 
 class StsSuite(Section):
-    """Sentence pairs with gold scores; `rows` are the published sizes, by file name without ending."""
+    """Sentence pairs with gold scores; `rows` are the published sizes of tasks, held against those that are there."""
 
-    rows: dict[str, Positive] = {}
+    rows: dict[str, Positive] = Field(default_factory=dict)
     max_leakage: Share = 0.001  # share of training sentences that also stand in an STS pair
 
 
@@ -24,5 +27,3 @@ class Validation(Section):
     sample: Positive = 5
     corpus: CorpusSuite = CorpusSuite()
     sts: StsSuite = StsSuite()
-
-

@@ -1,0 +1,206 @@
+"""Each suite on a good data set, and on one that holds every fault it is there to find, each in rows of its own."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from components.config import Params, load_params
+from components.errors import DataError
+from components.validation import __main__ as stage
+from components.validation import require_passed
+from components.validation.report import Report
+from components.validation.run import validate
+
+ROOT = Path(__file__).parents[2]
+CORPUS = pa.schema([("id", pa.int64()), ("text", pa.string()), ("page", pa.string())])
+PAIRS = pa.schema([("first", pa.string()), ("second", pa.string()), ("score", pa.float64())])
+SUBSETS = PAIRS.append(pa.field("subset", pa.string()))
+ANIMALS = ["horse", "sparrow", "tiger", "salmon", "beetle", "otter", "falcon", "walrus"]
+PLACES = ["river", "mountain", "harbour", "village", "forest"]
+TRAIN = [f"The old {animal} was seen again near the {place} last winter." for animal in ANIMALS for place in PLACES]
+HELDOUT = [f"Nobody in the town knew where the {animal} had come from." for animal in ANIMALS]
+STSB: list[tuple[Any, ...]] = [
+    ("A man plays a guitar.", "Someone makes music.", 3.4),
+    ("A dog runs.", "A dog is running.", 5.0),
+    ("A cat sleeps.", "The stock market fell.", 0.0),
+]
+SICK: list[tuple[Any, ...]] = [("A child waves.", "A kid is waving.", 4.9)]
+STS12: list[tuple[Any, ...]] = [("He left.", "He went away.", 4.5, "MSRpar")]
+
+
+def params() -> Params:
+    loaded = load_params(ROOT / "params.yaml")
+    corpus = loaded.validation.corpus.model_copy(update={"min_rows": 20})
+    sts = loaded.validation.sts.model_copy(update={"rows": {"STSB": 3, "STS13": 1500}})
+    validation = loaded.validation.model_copy(update={"sample": 2, "corpus": corpus, "sts": sts})
+    return loaded.model_copy(update={"validation": validation})
+
+
+def write(path: str, rows: list[tuple[Any, ...]], schema: pa.Schema) -> None:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    columns = zip(*rows, strict=True) if rows else [[]] * len(schema)
+    pq.write_table(pa.table([list(column) for column in columns], schema=schema), path)
+
+
+def write_corpus(train: list[Any], heldout: list[Any]) -> None:
+    for name, texts, start in (("train", train, 0), ("heldout", heldout, 1000)):
+        write(f"data/corpus/{name}.parquet", [(start + n, text, None) for n, text in enumerate(texts)], CORPUS)
+
+
+def write_sts(stsb: list[tuple[Any, ...]], sick: list[tuple[Any, ...]], sts12: list[tuple[Any, ...]]) -> None:
+    write("data/sts/STSB.parquet", stsb, PAIRS)
+    write("data/sts/SICKR.parquet", sick, PAIRS)
+    write("data/sts/STS12.parquet", sts12, SUBSETS)
+
+
+@pytest.fixture(scope="module")
+def patch() -> Iterator[pytest.MonkeyPatch]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> dict[str, Report]:
+    patch.chdir(tmp_path_factory.mktemp("good"))
+    write_corpus(TRAIN, HELDOUT)
+    write_sts(STSB, SICK, STS12)
+    return {kind: validate(kind, params()) for kind in ("corpus", "sts")}
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> dict[str, Report]:
+    patch.chdir(tmp_path_factory.mktemp("bad"))
+    train = [
+        *TRAIN[:10],
+        None,
+        TRAIN[3].upper().replace(" ", "  "),
+        "Two words.",
+        "See [[Category:Otters]] for all of the other otters.",
+        "Der alte Hund wurde im letzten Winter wieder am Fluss gesehen.",
+        "A dog is\trunning.",
+    ]
+    write_corpus(train, [*HELDOUT, TRAIN[0].lower()])
+    pairs = [
+        ("A dog runs.", "A dog is running.", 5.5),
+        ("", "A man.", 1.0),
+        ("A man.", " ", 2.0),
+        (None, "x", float("nan")),
+    ]
+    write_sts(pairs, [("A child waves.", "A kid is waving.", 0.5)], [])
+    return {kind: validate(kind, params()) for kind in ("corpus", "sts")}
+
+
+@pytest.mark.parametrize("kind", ["corpus", "sts"])
+def test_good_data_pass(good: dict[str, Report], kind: str) -> None:
+    assert [outcome for outcome in good[kind]["expectations"] if not outcome["passed"]] == []
+    assert good[kind]["passed"]
+
+
+def test_a_report_names_every_file_it_judged(good: dict[str, Report]) -> None:
+    assert list(good["sts"]["data"]) == [
+        *(f"data/sts/{task}.parquet" for task in ("SICKR", "STS12", "STSB")),
+        "data/corpus/train.parquet",
+    ]
+
+
+# suite, expectation, and of the first row in its sample: column, value; or what was observed
+CORPUS_FAULTS = [
+    ("train", "there are at least 20 rows", 16),
+    ("train", "no text is null", {"id": 10}),
+    ("train", "every text is another, case and white space aside", {"text": TRAIN[3]}),
+    ("train", "a text has 5 to 64 words", {"text": "Two words."}),
+    ("train", "markup is left in at most 0.001 of the texts", {"id": 13}),
+    ("train", "at most 0.02 of the texts are told to be in another language than en", {"id": 14}),
+    ("heldout", "no held-out sentence is a training sentence", {"text": TRAIN[0].lower()}),
+]
+STS_FAULTS = [
+    ("STSB", "there are 3 pairs, as published", 4),
+    ("STSB", "no first is null", {"second": "x"}),
+    ("STSB", "no score is null", {"second": "x"}),
+    ("STSB", "no first sentence is empty", {"second": "A man."}),
+    ("STSB", "no second sentence is empty", {"first": "A man."}),
+    ("STSB", "a score is from 0 to 5", {"score": 5.5}),
+    ("SICKR", "a score is from 1 to 5", {"score": 0.5}),
+    ("STS12", "there is a pair", 0),
+    ("leakage", "at most 0.001 of the training sentences are an STS sentence", {"text": "A dog is\trunning."}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "suite", "expectation", "told"),
+    [("corpus", *fault) for fault in CORPUS_FAULTS] + [("sts", *fault) for fault in STS_FAULTS],
+)
+def test_each_fault_is_found_and_shown(
+    bad: dict[str, Report], kind: str, suite: str, expectation: str, told: Any
+) -> None:
+    outcome = next(
+        each for each in bad[kind]["expectations"] if (each["suite"], each["expectation"]) == (suite, expectation)
+    )
+    assert not outcome["passed"]
+    if isinstance(told, dict):
+        assert outcome["sample"][0].items() >= told.items()
+        assert len(outcome["sample"]) <= 2
+    else:
+        assert outcome["observed"]["observed_value"] == told
+
+
+@pytest.mark.parametrize("kind", ["corpus", "sts"])
+def test_nothing_else_is_held_against_bad_data(bad: dict[str, Report], kind: str) -> None:
+    faults = {"corpus": CORPUS_FAULTS, "sts": STS_FAULTS}[kind]
+    failed = {(each["suite"], each["expectation"]) for each in bad[kind]["expectations"] if not each["passed"]}
+    assert failed == {(suite, expectation) for suite, expectation, _ in faults}
+
+
+def test_a_wrong_type_ends_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_corpus(TRAIN, HELDOUT)
+    write("data/corpus/train.parquet", [("a", "b", "c")], pa.schema([(name, pa.string()) for name in CORPUS.names]))
+    report = validate("corpus", params())
+    assert report["expectations"][-1]["suite"] == "train: schema"
+    assert [each["expectation"] for each in report["expectations"] if not each["passed"]] == ["id is int64"]
+
+
+def test_a_missing_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"data/corpus/train.parquet is missing; run `dvc repro`"):
+        validate("corpus", params())
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a good corpus, where the stage can be run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(stage, "load_params", params)
+    monkeypatch.setattr("sys.argv", ["validation", "corpus"])
+    write_corpus(TRAIN, HELDOUT)
+    return tmp_path
+
+
+def test_the_stage_lets_good_data_pass_and_leaves_nothing_but_its_report(run: Path) -> None:
+    before = set(run.rglob("*"))
+    stage.main()
+    require_passed("corpus", ["data/corpus/train.parquet"])
+    assert set(run.rglob("*")) - before == {run / "data/validation", run / "data/validation/corpus.json"}
+
+
+def test_the_same_data_give_the_same_bytes(run: Path) -> None:
+    report = run / "data/validation/corpus.json"
+    stage.main()
+    first = report.read_bytes()
+    stage.main()
+    assert report.read_bytes() == first
+
+
+def test_the_stage_stops_bad_data_with_rows_to_look_at(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.main()
+    write_corpus([*TRAIN, "See [[the otter]] for all of the others."], HELDOUT)
+    with pytest.raises(DataError, match=r"failed 1 of 25 expectations \(see data/validation/corpus.failed.json\)"):
+        stage.main()
+    assert "See [[the otter]] for all of the others." in capsys.readouterr().err
+    assert not (run / "data/validation/corpus.json").exists()
+    assert json.loads((run / "data/validation/corpus.failed.json").read_text())["passed"] is False
