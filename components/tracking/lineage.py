@@ -60,8 +60,9 @@ def hardware_tags() -> dict[str, str]:
 
 
 def data_versions(paths: Iterable[Path | str], lock: Path | str = "dvc.lock") -> dict[str, str]:
-    """The md5 of each data set by its path, as dvc.lock has it: `….dir` for a folder, of its bytes for a file in one.
+    """The md5 of each data set by its path, as dvc.lock has it: `….dir` for a folder.
 
+    Within a folder that is an output, a file has the md5 of its bytes, and a folder that of the whole output.
     Paths are relative to the repository's root, like those in dvc.lock.
 
     Raises:
@@ -89,10 +90,11 @@ def _data_version(path: Path, outs: dict[PurePosixPath, str], lock: Path) -> str
     pure = PurePosixPath(path.as_posix())
     if pure in outs:
         return outs[pure]
-    if any(folder in outs for folder in pure.parents):
-        if not path.is_file():
+    output = next((folder for folder in pure.parents if folder in outs), None)
+    if output is not None:
+        if not path.exists():
             raise DataError(f"{path} is missing: run dvc repro (or dvc checkout) to bring the data back")
-        return file_digest(path, "md5")
+        return outs[output] if path.is_dir() else file_digest(path, "md5")
     raise DataError(f"{path} is no output of a stage in {lock}: run dvc repro, and name what dvc.yaml names")
 
 

@@ -100,10 +100,11 @@ def foreseen() -> Iterator[None]:
     """Tell what MLflow refuses or can't reach in one sentence."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except (MlflowException, RequestException) as error:
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
         raise CseflowError(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
 
 
@@ -114,5 +115,5 @@ def _local_artifacts(uri: str) -> str | None:
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).partition("[SQL:")[0].split())
     return text if len(text) <= 300 else text[:300] + "…"
