@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,12 +31,12 @@ def mixed(rows: int = 500) -> Tokens:
     return Tokens.of([range(100, 100 + row % 41) for row in range(rows)])
 
 
-def even(counts: Counter[object], classes: int) -> bool:
+def even(counts: Counter[Any], classes: int) -> bool:
     """Whether counts over so many classes agree with equal chances, by the χ² test."""
     return stats.chisquare([*counts.values()] + [0] * (classes - len(counts))).pvalue > LEVEL
 
 
-def alike(one: Counter[object], other: Counter[object]) -> bool:
+def alike(one: Counter[Any], other: Counter[Any]) -> bool:
     """Whether two samples agree with one distribution, by the χ² test."""
     classes = sorted(one.keys() | other.keys(), key=str)
     return stats.chi2_contingency([[sample[key] for key in classes] for sample in (one, other)]).pvalue > LEVEL
@@ -171,7 +172,7 @@ def test_span_masks_are_distributed_as_the_plain_loop(generator: Generator) -> N
     chance, length, rows = random.Random(5), 10, 9000
     near, far = map(masked_spans, span_mask(same(length, rows), generator, mask_id=MASK))
     fast = Counter((first[0], second[0]) for first, second in zip(near, far, strict=True))
-    plain: Counter[object] = Counter()
+    plain: Counter[Any] = Counter()
     for _ in range(rows):
         spans = plain_spans(length, 0.2, 0.4, chance)
         assert spans is not None
