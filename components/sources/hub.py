@@ -6,6 +6,8 @@ sha256 a revision that names a commit is the pin; a branch is what it was at the
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
@@ -22,25 +24,15 @@ OTHER_RUNTIMES = ["onnx/*", "openvino/*", "coreml/*"]
 
 def fetch_hub(source: Source, content: Path) -> Path:
     """Copy a file, a folder or a whole repository of the hub to `content`, and verify it."""
-    from httpx import HTTPError
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
-
     form = URI.fullmatch(source.uri)
     if form is None:
         raise ConfigError(f"{source.uri}: a hub's uri is hf://datasets/OWNER/NAME[@REV][/path] or hf://models/…")
     kind, repo, path = form["kind"], form["repo"], form["path"] or ""
     revision = unquote(form["revision"]) if form["revision"] else None
-    try:
-        if path and not path.endswith("/"):
-            target = _file(kind, repo, revision, path, content)
-        else:
-            target = _folder(kind, repo, revision, path, content)
-    except (HfHubHTTPError, EntryNotFoundError, HFValidationError, HTTPError, OSError) as error:
-        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise DataError(
-            f"{source.uri}: the hub did not give it ({reason}); see the uri and the network, and log in by `hf auth "
-            "login` if it is gated or private"
-        ) from None
+    if path and not path.endswith("/"):
+        target = _file(source.uri, kind, repo, revision, path, content)
+    else:
+        target = _folder(source.uri, kind, repo, revision, path, content)
     if not any(content.iterdir()):
         raise DataError(f"{source.uri}: the hub has nothing there; see the path and the revision")
     if kind == "model" and target == content and not any(content.rglob("*.safetensors")):
@@ -51,21 +43,23 @@ def fetch_hub(source: Source, content: Path) -> Path:
     return target
 
 
-def _file(kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
+def _file(uri: str, kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
     from huggingface_hub import hf_hub_download
 
-    cached = hf_hub_download(repo, path, repo_type=kind, revision=revision)
+    with _refusals(uri):
+        cached = hf_hub_download(repo, path, repo_type=kind, revision=revision)
     return Path(shutil.copyfile(cached, content / PurePosixPath(path).name))
 
 
-def _folder(kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
+def _folder(uri: str, kind: str, repo: str, revision: str | None, path: str, content: Path) -> Path:
     from huggingface_hub import snapshot_download
 
     wanted = [path + pattern for pattern in (MODEL_FILES if kind == "model" else ["*"])]
     ignored = OTHER_RUNTIMES if kind == "model" else []
-    root = Path(
-        snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=wanted, ignore_patterns=ignored)
-    )
+    with _refusals(uri):
+        root = Path(
+            snapshot_download(repo, repo_type=kind, revision=revision, allow_patterns=wanted, ignore_patterns=ignored)
+        )
     for cached in sorted((root / path).rglob("*")):
         # The cache may hold more of the snapshot, from other uses of it.
         name = cached.relative_to(root).as_posix()
@@ -75,3 +69,15 @@ def _folder(kind: str, repo: str, revision: str | None, path: str, content: Path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(cached, target)
     return content
+
+
+@contextmanager
+def _refusals(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the client lets through errors of several libraries, and changes them between versions
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise DataError(
+            f"{uri}: the hub did not give it ({reason}); see the uri and the network, and log in by `hf auth login` if "
+            "it is gated or private"
+        ) from error

@@ -1,0 +1,152 @@
+"""The hub's client against a small hub on loopback; in a process of its own, for it reads HF_ENDPOINT once."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+COMMIT = "c0ffee00" * 5
+REPOSITORIES = {
+    "models/lab/tiny": {
+        "config.json": b"{}",
+        "model.safetensors": b"weights",
+        "pytorch_model.bin": b"pickle",
+        "onnx/config.json": b"{}",
+        "1_Pooling/config.json": b"{}",
+    },
+    "models/lab/pickled": {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
+    "datasets/lab/pairs": {"data/test.csv": b"a,b\n", "README.md": b"# Pairs\n"},
+}
+
+PIN = hashlib.sha256(b"a,b\n").hexdigest()
+CASES = {  # name: uri, sha256
+    "model": ("hf://models/lab/tiny@v1", None),
+    "pickled": ("hf://models/lab/pickled", None),
+    "file": ("hf://datasets/lab/pairs/data/test.csv", PIN),
+    "folder": (f"hf://datasets/lab/pairs@{COMMIT}/data/", None),
+    "other": ("hf://datasets/lab/pairs/data/test.csv", "0" * 64),
+    "unknown": ("hf://datasets/lab/none/data.csv", None),
+}
+
+FETCH = """
+import json, sys
+from pathlib import Path
+from components.config.sources import Source
+from components.errors import DataError
+from components.sources import resolve
+told = {}
+for name, (uri, sha256) in json.loads(sys.argv[1]).items():
+    try:
+        told[name] = str(resolve(Source(uri=uri, sha256=sha256), Path(sys.argv[2]) / name))
+    except DataError as error:
+        told[name] = str(error)
+sys.stdout.write(json.dumps(told))
+"""
+
+
+class Hub(BaseHTTPRequestHandler):
+    """What `hf_hub_download` and `snapshot_download` ask: a repository's revision, its tree, its files."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.split("?")[0].removeprefix("/")
+        for repository, files in REPOSITORIES.items():
+            plain = repository.removeprefix("models/")
+            if path.startswith((f"api/{repository}/revision/", f"api/{repository}/tree/")):
+                revision = path.split("/")[5]
+                tree = [{"type": "file", "path": name, "size": len(files[name]), "oid": name} for name in files]
+                siblings = [{"rfilename": name} for name in files]
+                info = {"id": plain, "sha": COMMIT, "siblings": siblings}
+                found = json.dumps(info if "/revision/" in path else tree).encode()
+                return self.answer(found if revision in {"main", "v1", COMMIT} else None, "application/json")
+            if path.startswith(f"{plain}/resolve/"):
+                _, name = path.removeprefix(f"{plain}/resolve/").split("/", 1)
+                return self.answer(files.get(name), "application/octet-stream")
+        return self.answer(None, "text/plain")
+
+    def answer(self, content: bytes | None, kind: str) -> None:
+        self.send_response(404 if content is None else 200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("ETag", f'"{hashlib.sha1(content or b"").hexdigest()}"')
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(content or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class Fetched(NamedTuple):
+    """What became of a case: the path or error told, and the files that are there."""
+
+    told: str
+    files: set[str]
+
+
+def fetch(cases: dict[str, tuple[str, str | None]], root: Path, endpoint: str) -> dict[str, Fetched]:
+    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(root / "hub"), "HF_HUB_DISABLE_XET": "1"}
+    environment |= {"no_proxy": "*", "HF_HUB_OFFLINE": "0"}
+    command = [sys.executable, "-c", FETCH, json.dumps(cases), str(root / "sources")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    fetched = {}
+    for name, told in json.loads(done.stdout).items():
+        folder = root / "sources" / name
+        fetched[name] = Fetched(told, {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()})
+    return fetched
+
+
+@pytest.fixture(scope="module")
+def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fetched]]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield fetch(CASES, tmp_path_factory.mktemp("hub"), f"http://127.0.0.1:{server.server_port}")
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_model_comes_with_safetensors_and_without_pickles(fetched: dict[str, Fetched]) -> None:
+    assert fetched["model"].files == {"config.json", "model.safetensors", "1_Pooling/config.json"}
+
+
+def test_a_file_of_a_dataset_is_the_one_file_of_its_folder(fetched: dict[str, Fetched]) -> None:
+    assert fetched["file"].files == {"test.csv"}
+    assert fetched["file"].told.endswith("file/test.csv")
+
+
+def test_a_folder_of_a_dataset_has_its_content_directly_inside(fetched: dict[str, Fetched]) -> None:
+    assert fetched["folder"].files == {"test.csv"}
+
+
+def test_a_model_with_pickles_alone_is_refused(fetched: dict[str, Fetched]) -> None:
+    assert "no safetensors" in fetched["pickled"].told
+    assert not fetched["pickled"].files
+
+
+def test_another_hash_is_refused(fetched: dict[str, Fetched]) -> None:
+    assert "0" * 64 in fetched["other"].told and PIN in fetched["other"].told
+    assert not fetched["other"].files
+
+
+def test_an_unknown_repository_is_one_sentence(fetched: dict[str, Fetched]) -> None:
+    assert fetched["unknown"].told.startswith("hf://datasets/lab/none/data.csv: the hub did not give it")
+    assert "\n" not in fetched["unknown"].told
+
+
+def test_no_network_is_one_sentence(tmp_path: Path) -> None:
+    dead = fetch({"dead": ("hf://models/lab/tiny", None)}, tmp_path, "http://127.0.0.1:9")["dead"]
+    assert dead.told.startswith("hf://models/lab/tiny: the hub did not give it")
+    assert "\n" not in dead.told

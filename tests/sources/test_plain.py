@@ -1,0 +1,135 @@
+"""https from a server with a certificate of its own on loopback, and files of this machine."""
+
+import datetime
+import hashlib
+import ipaddress
+import ssl
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from components.config.sources import Source
+from components.errors import DataError
+from components.sources import folder_digest, resolve
+
+CONTENT = b"A line of text.\n" * 4096
+PIN = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Server(BaseHTTPRequestHandler):
+    """/whole.txt in full; /broken.txt cut off at its first download, in full at later ones."""
+
+    broken = True
+
+    def do_GET(self) -> None:
+        if self.path not in {"/whole.txt", "/broken.txt"}:
+            self.send_error(404)
+            return
+        cut = self.path == "/broken.txt" and Server.broken
+        Server.broken = False
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: len(CONTENT) // 2] if cut else CONTENT)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    certificate = tmp_path / "server.pem"
+    certificate.write_bytes(_certificate())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(Server, "broken", True)
+    yield f"https://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def _certificate() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    unlocked = serialization.NoEncryption()
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unlocked)
+    return private + built.public_bytes(serialization.Encoding.PEM)
+
+
+def test_an_https_file_is_the_one_file_of_its_folder(https: str, tmp_path: Path) -> None:
+    path = resolve(Source(uri=f"{https}/whole.txt", sha256=PIN), tmp_path / "out")
+    assert path == tmp_path / "out/whole.txt"
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_download_that_breaks_off_leaves_nothing(https: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="could not be downloaded"):
+        resolve(Source(uri=f"{https}/broken.txt"), tmp_path / "sources/out")
+    assert list((tmp_path / "sources").iterdir()) == []
+
+
+def test_a_broken_download_is_redone(https: str, tmp_path: Path) -> None:
+    source = Source(uri=f"{https}/broken.txt", sha256=PIN)
+    with pytest.raises(DataError):
+        resolve(source, tmp_path / "out")
+    assert resolve(source, tmp_path / "out").read_bytes() == CONTENT
+
+
+def test_another_https_file_than_the_pinned_is_refused(https: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"{'0' * 64}.*{PIN}"):
+        resolve(Source(uri=f"{https}/whole.txt", sha256="0" * 64), tmp_path / "out")
+
+
+def test_a_missing_address_is_an_error(https: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="404"):
+        resolve(Source(uri=f"{https}/none.txt"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_local_file_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("my texts.txt").write_bytes(CONTENT)
+    uri = "file://my texts.txt" if relative else f"file://{tmp_path}/my%20texts.txt"
+    assert resolve(Source(uri=uri, sha256=PIN), tmp_path / "out") == tmp_path / "out/my texts.txt"
+
+
+def test_a_local_folder_is_pinned_by_its_sorted_lines(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    (given / "b").mkdir(parents=True)
+    (given / "b/two.txt").write_bytes(b"2")
+    (given / "one.txt").write_bytes(b"1")
+    lines = [f"{hashlib.sha256(b'2').hexdigest()}  b/two.txt\n", f"{hashlib.sha256(b'1').hexdigest()}  one.txt\n"]
+    pin = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert folder_digest(resolve(Source(uri=f"file://{given}", sha256=pin), tmp_path / "out")) == pin
+
+
+def test_an_unpinned_local_file_is_taken_anew(tmp_path: Path) -> None:
+    given = tmp_path / "given.txt"
+    for content in ("old", "new"):
+        given.write_text(content)
+        assert resolve(Source(uri=f"file://{given}"), tmp_path / "out").read_text() == content
+
+
+def test_a_missing_local_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="No such file"):
+        resolve(Source(uri=f"file://{tmp_path}/none.txt"), tmp_path / "out")
