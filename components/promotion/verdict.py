@@ -53,7 +53,7 @@ def _figures(verdict: Verdict) -> str:
         low, high = task.bootstrap.interval(_CONFIDENCE)
         label = "**average**" if name == AVERAGE else name
         rows.append(
-            [label, f"{task.candidate:.2f}", f"{task.reference:.2f}", f"{task.gain:+.2f}", f"{low:+.2f} … {high:+.2f}"]
+            [label, f"{task.candidate:.2f}", f"{task.reference:.2f}", f"{task.gain:+.2f}", f"{low:+.2f} to {high:+.2f}"]
         )
     resamples = len(verdict.comparison[AVERAGE].bootstrap.resampled)
     heads = ["STS task", "candidate", verdict.reference_name, "gain", f"{100 * _CONFIDENCE:g} % interval"]
