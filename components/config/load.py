@@ -108,18 +108,22 @@ def variant_settings(params: Params, name: str, overrides: Mapping[str, Any] | N
         ConfigError: unknown variant, or an override that its section refuses.
     """
     if name not in params.variants:
-        raise ConfigError(f"no variant named {name!r}{_meant(name, params.variants)}; params.yaml has "
-                          f"{', '.join(params.variants)}")
+        raise ConfigError(
+            f"no variant named {name!r}{_meant(name, params.variants)}; params.yaml has {', '.join(params.variants)}"
+        )
     variant = params.variants[name]
     encoder = _overridden(params.encoder, variant.encoder, f"variants.{name}.encoder")
     training = _overridden(params.training, variant.training, f"variants.{name}.training")
     if overrides:
         training = _overridden(training, dict(overrides), "overrides")
     rows = sum(part.rows or 0 for part in variant.data)
-    if variant.data and (rows > training.batch_size or (rows == training.batch_size and any(
-            part.rows is None for part in variant.data))):
-        raise ConfigError(f"variants.{name}.data: its parts ask for {rows} rows, which leaves none of the batch of "
-                          f"{training.batch_size}")
+    if variant.data and (
+        rows > training.batch_size or (rows == training.batch_size and any(part.rows is None for part in variant.data))
+    ):
+        raise ConfigError(
+            f"variants.{name}.data: its parts ask for {rows} rows, which leaves none of the batch of "
+            f"{training.batch_size}"
+        )
     return VariantSettings(variant, encoder, training)
 
 

@@ -101,10 +101,10 @@ class Variant(Section):
                 raise ValueError(f"objective term {term} needs a part of data with its roles")
             if met and term not in terms:
                 raise ValueError(f"data has roles for {term}, which is no term of the objective")
-        for term in self.objective:
-            if isinstance(term, HierarchicalTriplet):
+        for graded in self.objective:
+            if isinstance(graded, HierarchicalTriplet):
                 levels = {len(part.roles.levels) for part in self.data if part.roles.levels}
-                if levels != {len(term.margins) + 1}:
+                if levels != {len(graded.margins) + 1}:
                     raise ValueError("hierarchical_triplet needs one margin fewer than there are levels")
         if self.momentum and "info_nce" not in terms and "arccon" not in terms:
             raise ValueError("momentum feeds negatives to info_nce, which is no term of the objective")

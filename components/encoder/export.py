@@ -1,4 +1,4 @@
-"""Export to sentence-transformers' folder format, so that plain `SentenceTransformer(path)` gives the same embeddings."""
+"""Export to sentence-transformers' format: plain `SentenceTransformer(path)` gives the very embeddings."""
 
 import tempfile
 from pathlib import Path
@@ -16,7 +16,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
     """Write `encoder` as it is used: no training-only head, pooling and prompt built in from standard modules alone.
 
     `prompt_mask` becomes a tokenizer that puts the prompt around every text, token weights of 1 for `[MASK]` and 0 for
-    the rest, and a mean; `first_last_mean` becomes a weighted layer pooling and a mean. No custom code is needed to load.
+    the rest, and a mean; `first_last_mean` becomes a weighted layer pooling and a mean. Loading needs no custom code.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import (
@@ -46,14 +46,22 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
                 WeightedLayerPooling(encoder.dim, layers, layer_start=0, layer_weights=torch.nn.Parameter(weights))
             )
         if settings.pooling == "prompt_mask":
-            vocabulary = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+            vocabulary = [str(tokenizer.convert_ids_to_tokens(token)) for token in range(len(tokenizer))]
             modules.append(WordWeights(vocabulary, {str(tokenizer.mask_token): 1.0}, unknown_word_weight=0.0))
-        modules.append(Pooling(encoder.dim, pooling_mode={"cls": "cls", "last": "lasttoken"}.get(settings.pooling, "mean")))
+        modules.append(
+            Pooling(encoder.dim, pooling_mode={"cls": "cls", "last": "lasttoken"}.get(settings.pooling, "mean"))
+        )
         if settings.head == "always" and isinstance(encoder.head, torch.nn.Sequential):
             dense = encoder.head[0]
+            assert isinstance(dense, torch.nn.Linear)
             modules.append(
-                Dense(encoder.dim, encoder.dim, activation_function=torch.nn.Tanh(), init_weight=dense.weight.detach(),
-                      init_bias=dense.bias.detach())
+                Dense(
+                    encoder.dim,
+                    encoder.dim,
+                    activation_function=torch.nn.Tanh(),
+                    init_weight=dense.weight.detach(),
+                    init_bias=dense.bias.detach(),
+                )
             )
         model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="cosine")
         with folder_written_whole(folder) as aside:

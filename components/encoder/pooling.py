@@ -3,8 +3,9 @@
 import torch
 
 
-def pool(states: tuple[torch.Tensor, ...], ids: torch.Tensor, attended: torch.Tensor, how: str, mask_id: int | None
-         ) -> torch.Tensor:
+def pool(
+    states: tuple[torch.Tensor, ...], ids: torch.Tensor, attended: torch.Tensor, how: str, mask_id: int | None
+) -> torch.Tensor:
     """Pool one padded tensor of sequences.
 
     Args:

@@ -34,9 +34,7 @@ def plain_template(tokenizer: PreTrainedTokenizerBase) -> Template:
     whole = tokenizer("a").input_ids
     content = tokenizer("a", add_special_tokens=False).input_ids
     start = next(i for i in range(len(whole)) if whole[i : i + len(content)] == content)
-    return Template(
-        np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(content) :], dtype=np.int32)
-    )
+    return Template(np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(content) :], dtype=np.int32))
 
 
 def prompt_template(tokenizer: PreTrainedTokenizerBase, text: str) -> Template:

@@ -38,7 +38,9 @@ def batch_plan(
     first = generator.permutation(rows[0])[: training.sentences]
     steps = len(first) // per_batch[0]
     if steps == 0:
-        raise DataError(f"{len(first)} training rows do not fill one batch of {per_batch[0]}; lower training.batch_size")
+        raise DataError(
+            f"{len(first)} training rows do not fill one batch of {per_batch[0]}; lower training.batch_size"
+        )
     total = steps * training.epochs
     columns = []
     for number, (available, count) in enumerate(zip([first, *rows[1:]], per_batch, strict=True)):

@@ -35,11 +35,13 @@ class Column(Protocol):
 class StoredColumn:
     """A view written by `components.augmentation`, memory-mapped."""
 
-    def __init__(self, files: Sequence[Path], name: str) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         from datasets import Dataset, disable_progress_bars
 
         disable_progress_bars()
-        stored = Dataset.from_parquet([str(file) for file in files], cache_dir=str(CACHE), columns=[name])
+        stored = Dataset.from_parquet(
+            [str(file) for file in sorted(folder.glob("part-*.parquet"))], cache_dir=str(CACHE), columns=[name]
+        )
         self._stored = stored.with_format("arrow")
         self._name = name
 
@@ -69,7 +71,7 @@ class TextColumn:
 
 
 class PartRows(NamedTuple):
-    """One part of a variant's data: its columns and the rows to train on, and the same of what is kept from training."""
+    """One part of a variant's data: columns and rows to train on, and the same of what is kept from training."""
 
     part: Part
     columns: Mapping[str, Column]
@@ -104,7 +106,7 @@ def load_part(part: Part, tokenise: Tokenise, *, seed: int) -> PartRows:
 
 
 def _views(names: Sequence[str], split: str) -> dict[str, Column]:
-    views: dict[str, Column] = {name: StoredColumn(view_files(name, split), name) for name in names}
+    views: dict[str, Column] = {name: StoredColumn(view_folder(name, split), name) for name in names}
     lengths = {name: len(view) for name, view in views.items()}
     if len(set(lengths.values())) != 1:
         raise DataError(f"views of the {split} split differ in their number of rows ({lengths}); run `dvc repro`")
@@ -115,17 +117,17 @@ def _all_rows(columns: Mapping[str, Column]) -> Rows:
     return np.arange(len(next(iter(columns.values()))), dtype=np.int64)
 
 
-def view_files(column: str, split: str) -> list[Path]:
-    """The Parquet files with a view's column of a split; `span_mask_near` lies in the folder of `span_mask`.
+def view_folder(column: str, split: str) -> Path:
+    """The folder of the view with this column; `span_mask_near` lies in that of `span_mask`.
 
     Raises:
-        DataError: there are none.
+        DataError: there is none.
     """
     for view in (column, column.rpartition("_")[0]):
         folder = paths.VIEWS / split / view
-        files = sorted(folder.glob("part-*.parquet"))
-        if files and column in pq.read_schema(files[0]).names:
-            return files
+        first = next(iter(sorted(folder.glob("part-*.parquet"))), None) if view else None
+        if first is not None and column in pq.read_schema(first).names:
+            return folder
     raise DataError(f"no view {column!r} under {paths.VIEWS / split}; run `dvc repro`")
 
 

@@ -1,11 +1,8 @@
 """One training run in a folder of its own: prepared, trained, resumed, exported."""
 
 import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -65,10 +62,14 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
     set_seed(seed)
     encoder = SentenceEncoder.load(paths.SOURCES / settings.encoder.source, settings.encoder)
     parts = [
-        load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, params.augmentation.max_length), seed=params.seed)
+        load_part(
+            part, lambda texts: tokenise(texts, encoder.tokenizer, params.augmentation.max_length), seed=params.seed
+        )
         for part in settings.variant.data or [PLAIN_PAIRS]
     ]
-    trace = Trace(encoder, parts, load_sts(DEV), params.evaluation, seed=params.seed)
+    trace = Trace(
+        encoder, parts, load_sts(DEV), params.evaluation, batch_size=settings.training.batch_size, seed=params.seed
+    )
     if settings.variant.objective:
         outcome = _optimise(encoder, parts, trace, settings, seed, folder, record)
     else:
@@ -93,8 +94,9 @@ def _optimise(
 ) -> Outcome:
     training = settings.training
     per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
+    model = ContrastiveModel(encoder, settings.variant, training.batch_size)
     trainer = ContrastiveTrainer(
-        ContrastiveModel(encoder, settings.variant, training.batch_size),
+        model,
         plan=batch_plan([part.rows for part in parts], per_batch, training, seed),
         collator=Collator(parts, encoder),
         trace=trace,
@@ -107,12 +109,14 @@ def _optimise(
     checkpoints.discard(folder, keep=complete)
     resumed = str(complete[-1]) if complete else None
     result = trainer.train(resume_from_checkpoint=resumed)
-    best = folder / f"checkpoint-{trainer.state.best_global_step}"
+    best_step, dev_score = trainer.state.best_global_step, trainer.state.best_metric
+    assert best_step is not None and dev_score is not None  # every training ends with an evaluation
+    best = folder / f"checkpoint-{best_step}"
     weights = load_file(best / "model.safetensors", device=str(encoder.device))
-    trainer.model.load_state_dict(weights)
+    model.load_state_dict(weights)
     return Outcome(
-        best_step=trainer.state.best_global_step,
-        dev_score=float(trainer.state.best_metric),
+        best_step=best_step,
+        dev_score=dev_score,
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )

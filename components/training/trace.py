@@ -1,6 +1,6 @@
 """What is measured along the way: STS-B dev, and the geometry of held-out training pairs and of STS-B dev."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -8,12 +8,15 @@ import torch
 from components.config.evaluation import Evaluation
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
-from components.evaluation.geometry import alignment, heldout_sample, sts_geometry_sample, uniformity
+from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs
-from components.training.rows import PartRows, Rows
+from components.training.plan import rows_per_batch
+from components.training.rows import PartRows
 
 DEV = "STSB-dev"
+DEV_SCORE = f"sts/{DEV}"  # Spearman ×100; picks the best checkpoint
+HELDOUT, DEV_GEOMETRY = "geometry/heldout", "geometry/stsb-dev"  # each with /alignment and /uniformity
 
 
 class Trace:
@@ -24,10 +27,58 @@ class Trace:
     """
 
     def __init__(
-        self, encoder: SentenceEncoder, parts: Sequence[PartRows], dev: StsPairs, evaluation: Evaluation, seed: int
+        self,
+        encoder: SentenceEncoder,
+        parts: Sequence[PartRows],
+        dev: StsPairs,
+        evaluation: Evaluation,
+        *,
+        batch_size: int,
+        seed: int,
     ) -> None:
+        """`batch_size` is that of training, by which the held-out pairs are shared among the parts."""
         self._batch_size = evaluation.batch_size
         self._seed = seed
-        self._dev = dev
-        self._heldout = heldout_pairs(encoder, parts, evaluation.geometry.samples, seed)
-        ...
+        self._dev = {DEV: dev}
+        samples = evaluation.geometry
+        sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples, seed)
+        self._heldout = heldout_pairs(encoder, parts, batch_size, samples.samples, seed)
+        self._dev_pairs = (encoder.tokenise(sample.first), encoder.tokenise(sample.second, anchor=False))
+        self._dev_sentences = encoder.tokenise(sample.sentences)
+
+    def measure(self, encoder: SentenceEncoder) -> dict[str, float]:
+        """`sts/STSB-dev` (×100), and alignment and uniformity of both kinds of pairs."""
+        scores = evaluate_sts(lambda texts: encoder.encode(texts, self._batch_size), self._dev).scores
+        cuda = [encoder.device] if encoder.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=cuda):
+            torch.manual_seed(self._seed)
+            anchors, positives, first, second, sentences = (
+                torch.from_numpy(encoder.embed_sequences(side, batch_size=self._batch_size, dropout=True))
+                for side in (*self._heldout, *self._dev_pairs, self._dev_sentences)
+            )
+        return {
+            DEV_SCORE: scores[DEV],
+            f"{HELDOUT}/alignment": alignment(anchors, positives),
+            f"{HELDOUT}/uniformity": uniformity(anchors),
+            f"{DEV_GEOMETRY}/alignment": alignment(first, second),
+            f"{DEV_GEOMETRY}/uniformity": uniformity(sentences),
+        }
+
+
+def heldout_pairs(
+    encoder: SentenceEncoder, parts: Sequence[PartRows], batch_size: int, samples: int, seed: int
+) -> tuple[list[TokenIds], list[TokenIds]]:
+    """Anchors and positives kept from training: at most `samples`, of each part as its share in a batch is."""
+    generator = np.random.default_rng(seed)
+    anchors: list[TokenIds] = []
+    positives: list[TokenIds] = []
+    for part, count in zip(parts, rows_per_batch([part.part for part in parts], batch_size), strict=True):
+        wanted = max(1, samples * count // batch_size)
+        rows = np.sort(generator.permutation(part.heldout)[:wanted])
+        roles = part.part.roles
+        for column, template, side in (
+            (roles.anchor, encoder.anchor_template, anchors),
+            (roles.positive, encoder.view_template, positives),
+        ):
+            side += [template.wrap(ids) for ids in part.heldout_columns[column].take(rows) if ids is not None]
+    return anchors, positives

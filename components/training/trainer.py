@@ -79,7 +79,10 @@ class ContrastiveTrainer(Trainer):
             disable_tqdm=True,
         )
         super().__init__(
-            model=model, args=arguments, train_dataset=PlannedRows(plan), data_collator=collator, callbacks=[]
+            model=model,
+            args=arguments,
+            train_dataset=PlannedRows(plan),
+            data_collator=collator,  # type: ignore[arg-type] callbacks=[]
         )
         self.add_callback(StepSchedule(self, training.evaluation_steps))
         self.add_callback(QuietProgress())
@@ -181,5 +184,7 @@ class QuietProgress(ProgressCallback):
         if self.training_bar is None:
             return
         shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
-        self._shown = getattr(self, "_shown", {}) | {key: f"{value:.3f}" for key, value in shown.items() if value is not None}
+        self._shown = getattr(self, "_shown", {}) | {
+            key: f"{value:.3f}" for key, value in shown.items() if value is not None
+        }
         self.training_bar.set_postfix(self._shown)

@@ -1,0 +1,68 @@
+"""Everything that is said of one trained encoder at the end of its run."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.config.evaluation import Evaluation, Geometry
+from components.evaluation.embed import Encode
+from components.evaluation.geometry import Curve, relative_fitting_difficulty
+from components.evaluation.length_bias import length_bias
+from components.evaluation.patterns import Pairs, similarity_patterns
+from components.evaluation.sts import evaluate_sts
+from components.evaluation.sts_data import StsPairs, load_sts
+
+TwoKinds = tuple[Pairs, Pairs]  # positive and negative pairs
+
+
+class Measured(NamedTuple):
+    """Attributes:
+    metrics: by MLflow name; correlations ×100.
+    gold, cosines: per STS task, (pairs,).
+    patterns: per STS task, histograms fit for JSON.
+    """
+
+    metrics: dict[str, float]
+    gold: dict[str, NDArray[np.float64]]
+    cosines: dict[str, NDArray[np.float64]]
+    patterns: dict[str, Any]
+
+
+def measure(
+    encode: Encode, evaluation: Evaluation, curves: Mapping[str, Curve], training_pairs: Mapping[str, TwoKinds]
+) -> Measured:
+    """STS, length bias and similarity patterns of an encoder, and the RFD of the training that made it.
+
+    Args:
+        curves: the training's (step, value) points of `geometry/…`; an untrained encoder has no RFD.
+        training_pairs: by data set, texts that training takes for positive and for negative pairs; their patterns are
+            told beside those of the STS tasks.
+
+    Raises:
+        DataError: a task's data are missing.
+    """
+    tasks: dict[str, StsPairs] = {task: load_sts(task) for task in evaluation.sts}
+    scores, cosines = evaluate_sts(encode, tasks)
+    metrics = {f"sts/{task}": score for task, score in scores.items()}
+    for measure_name in ("alignment", "uniformity"):
+        heldout, dev = (curves.get(f"geometry/{data}/{measure_name}", []) for data in ("heldout", "stsb-dev"))
+        if any(step > 0 for step, _ in heldout):
+            metrics[f"rfd/{measure_name}"] = relative_fitting_difficulty(heldout, dev)
+    labelled = dict(training_pairs)
+    for task, pairs in tasks.items():
+        labelled[task] = sts_pairs(pairs, evaluation.geometry)
+        bias = length_bias(pairs, cosines[task])
+        metrics |= {f"length_bias/{task}/{name}": value for name, value in bias._asdict().items()}
+    patterns = {name: similarity_patterns(encode, *kinds) for name, kinds in labelled.items()}
+    return Measured(metrics, {task: pairs.score for task, pairs in tasks.items()}, cosines, patterns)
+
+
+def sts_pairs(pairs: StsPairs, geometry: Geometry) -> TwoKinds:
+    """The pairs of an STS task that are clearly alike, and those that clearly are not, by their gold score."""
+
+    def chosen(rows: NDArray[np.bool_]) -> Pairs:
+        return [pairs.first[i] for i in rows.nonzero()[0]], [pairs.second[i] for i in rows.nonzero()[0]]
+
+    return chosen(pairs.score >= geometry.positive_score), chosen(pairs.score <= geometry.negative_score)

@@ -1,0 +1,125 @@
+"""The command `cseflow`. Each subcommand imports what it needs when it runs, so that `--help` answers at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.errors import exit_on_error
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script."""
+    chosen = _parser().parse_args(arguments)
+    with exit_on_error():
+        chosen.run(chosen)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cseflow", description="Train, measure, compare and promote sentence encoders."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    experiment = commands.add_parser(
+        "experiment", help="train variants, compare them, let the best stand before the gate"
+    )
+    experiment.add_argument(
+        "--variants", type=_names, help="entries of params.yaml, by commas (default: experiment.variants)"
+    )
+    experiment.add_argument("--seeds", type=_numbers, help="by commas (default: experiment.seeds)")
+    experiment.add_argument("--force", action="store_true", help="train even what is done already")
+    experiment.add_argument("--fail-on-gate", action="store_true", help="exit non-zero where the gate does not pass")
+    experiment.set_defaults(run=_experiment)
+
+    train = commands.add_parser("train", help="train and measure one variant")
+    train.add_argument("variant", help="an entry of `variants` in params.yaml")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--force", action="store_true", help="train even if it is done already")
+    train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser(
+        "evaluate", help="score any sentence-transformers folder, hub id or models:/name@alias"
+    )
+    evaluate.add_argument("model")
+    evaluate.add_argument("--tasks", type=_names, help="such as STS12,STSB,MR (default: all that are found)")
+    evaluate.add_argument("--senteval", type=Path, metavar="DIR", help="folder in SentEval's layout")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the scores there too")
+    evaluate.set_defaults(run=_evaluate)
+
+    rollback = commands.add_parser("rollback", help="make the previous champion champion again")
+    rollback.set_defaults(run=_rollback)
+
+    deliver = commands.add_parser("deliver", help="send to MLflow what a dead server left on disk")
+    deliver.set_defaults(run=_deliver)
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in _names(text)]
+
+
+def _experiment(chosen: argparse.Namespace) -> None:
+    from components.config import load_params
+    from components.tracking.store import tracking_uri
+    from flows.experiment import experiment
+
+    done = experiment(chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate)
+    model = load_params().promotion.model
+    say = sys.stdout.write
+    say((done.page.parent / "leaderboard.txt").read_text() + "\n")
+    say(done.gate.report + "\n")
+    for name, why in done.failed.items():
+        say(f"failed: {name}: {why}\n")
+    say(f"\nReport:            {done.page}\n")
+    say(f"MLflow's UI:       mlflow ui --backend-store-uri {tracking_uri()}\n")
+    say(
+        f'Load the champion: python -c "import mlflow; '
+        f"mlflow.set_tracking_uri('{tracking_uri()}'); "
+        f"print(mlflow.sentence_transformers.load_model('models:/{model}@champion').encode('A sentence.').shape)\"\n"
+    )
+    if done.failed:
+        raise SystemExit(1)
+
+
+def _train(chosen: argparse.Namespace) -> None:
+    from flows.train import train
+
+    sys.stdout.write(f"MLflow run {train(chosen.variant, chosen.seed, force=chosen.force)}\n")
+
+
+def _evaluate(chosen: argparse.Namespace) -> None:
+    import tempfile
+
+    from components.evaluation.evaluate import run
+
+    if not chosen.model.startswith("models:/"):
+        run(chosen.model, chosen.tasks, chosen.senteval, chosen.json)
+        return
+    from components.tracking.registry import local_copy
+
+    with tempfile.TemporaryDirectory(prefix="cseflow-") as folder:
+        run(str(local_copy(chosen.model, folder)), chosen.tasks, chosen.senteval, chosen.json)
+
+
+def _rollback(chosen: argparse.Namespace) -> None:
+    from components.config import load_params
+    from components.tracking.registry import rollback
+
+    now = rollback(load_params().promotion.model)
+    sys.stdout.write(f"{now.uri} (MLflow run {now.run_id}) is champion of {now.model} again\n")
+
+
+def _deliver(chosen: argparse.Namespace) -> None:
+    from components import paths
+    from components.tracking.delivery import deliver, pending
+
+    waiting = pending(paths.RUNS)
+    for folder in waiting:
+        sys.stdout.write(f"{folder}: {deliver(folder).sent} records in MLflow\n")
+    if not waiting:
+        sys.stdout.write("nothing waits: MLflow has everything\n")

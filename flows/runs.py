@@ -1,0 +1,179 @@
+"""One run of one variant with one seed: what it needs, whether it is done already, and doing it."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from components import paths
+from components.config import Params, VariantSettings, variant_settings
+from components.errors import CseflowError
+from components.tracking import tags
+from components.tracking.delivery import Delivered, Delivery, pending
+from components.tracking.journal import Journal, records
+from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
+from components.tracking.runs import find_finished
+from components.training.fingerprint import fingerprint
+from components.training.rows import columns_of, read_tuples, view_folder
+from components.training.run import DEV, ENCODER, PLAIN_PAIRS, train
+from components.validation.report import require_passed
+
+
+@dataclass(frozen=True)
+class Run:
+    """A variant and a seed under given parameters; equal fingerprints make equal runs."""
+
+    params: Params
+    variant: str
+    seed: int
+    overrides: Mapping[str, Any]
+
+    @cached_property
+    def settings(self) -> VariantSettings:
+        return variant_settings(self.params, self.variant, self.overrides)
+
+    @cached_property
+    def training_data(self) -> list[str]:
+        """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
+        found: list[Path] = []
+        for part in self.settings.variant.data or [PLAIN_PAIRS]:
+            if part.set == "corpus":
+                found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
+            else:
+                found.append(paths.TUPLES.parent / f"{part.set}.parquet")
+        return [str(path) for path in dict.fromkeys(found)]
+
+    @cached_property
+    def evaluation_data(self) -> list[str]:
+        return [str(paths.STS / f"{task}.parquet") for task in [*self.params.evaluation.sts, DEV]]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        settings = {
+            "variant": self.settings.variant.model_dump(),
+            "encoder": self.settings.encoder.model_dump(),
+            "base": self.params.sources[self.settings.encoder.source].model_dump(),
+            "training": self.settings.training.model_dump(),
+            "evaluation": self.params.evaluation.model_dump(),
+            "data seed": self.params.seed,
+        }
+        data = data_versions([*self.training_data, *self.evaluation_data])
+        return fingerprint(settings, data, self.seed)
+
+    @property
+    def folder(self) -> Path:
+        return paths.RUNS / f"{self.variant}-seed{self.seed}-{self.fingerprint}"
+
+    @property
+    def kinds(self) -> list[str]:
+        """Kinds of data set whose suites must have passed."""
+        sets = {part.set.partition("/")[0] for part in self.settings.variant.data or [PLAIN_PAIRS]}
+        return sorted(sets | {"sts"})
+
+    def finished(self) -> str | None:
+        """The id of a finished MLflow run of this fingerprint, if there is one."""
+        return find_finished(self.params.tracking.experiment, self.fingerprint)
+
+    def forget(self) -> None:
+        """Remove what earlier calls left on disk, so that `execute` begins anew.
+
+        Raises:
+            CseflowError: MLflow has not got all of it yet.
+        """
+        if self.folder in pending(self.folder):
+            raise CseflowError(f"{self.folder} holds records that MLflow has not got; send them first: cseflow deliver")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def execute(self, parent: Path | None = None, flow_run: str | None = None) -> Delivered:
+        """Train, measure and record; what a killed call had done is not done again.
+
+        Raises:
+            CseflowError: the data have not passed, are missing, or training diverged. The MLflow run is then FAILED.
+        """
+        for kind in self.kinds:
+            require_passed(kind)
+        with Journal(self.folder) as journal, Delivery(self.folder) as delivery:
+            if journal.status != "FINISHED":
+                self._start(journal, parent, flow_run)
+                try:
+                    self._work(journal)
+                except BaseException as error:
+                    journal.finish("FAILED" if isinstance(error, Exception) else "KILLED")
+                    raise
+                journal.finish()
+        return delivery.result
+
+    def _start(self, journal: Journal, parent: Path | None, flow_run: str | None) -> None:
+        own = {
+            tags.VARIANT: self.variant,
+            tags.SEED: str(self.seed),
+            tags.KIND: "run",
+            tags.FINGERPRINT: self.fingerprint,
+            **({tags.FLOW_RUN: flow_run} if flow_run else {}),
+        }
+        variant, encoder, training = self.settings
+        journal.start(
+            f"{self.variant} seed {self.seed}",
+            self.params.tracking.experiment,
+            tags=own | lineage_tags() | tags.validation_tags(dict.fromkeys(self.kinds, True)),
+            params={
+                "profile": self.params.profile,
+                "seed": self.seed,
+                "variant": variant.model_dump(exclude={"encoder", "training"}),
+                "encoder": encoder.model_dump(),
+                "training": training.model_dump(),
+                "evaluation": self.params.evaluation.model_dump(),
+            },
+            datasets=[
+                *dataset_versions(self.training_data, "training"),
+                *dataset_versions(self.evaluation_data, "evaluation"),
+            ],
+            parent=parent,
+        )
+
+    def _work(self, journal: Journal) -> None:
+        from components.evaluation.predictions import save_predictions
+        from sentence_transformers import SentenceTransformer
+
+        from components.evaluation.measure import measure
+
+        outcome = train(self.params, self.settings, self.seed, self.folder, journal.metrics)
+        # Measured through the exported folder, as users will load it: what is logged is what they get.
+        encoder = SentenceTransformer(str(self.folder / ENCODER))
+        batch_size = self.params.evaluation.batch_size
+        measured = measure(
+            lambda texts: encoder.encode(texts, batch_size=batch_size, show_progress_bar=False),
+            self.params.evaluation,
+            curves(self.folder),
+            {name: tuple_pairs(name) for name in self._tuple_sets()},
+        )
+        journal.metrics(measured.metrics | {"train/best_step": outcome.best_step}, outcome.steps)
+        scores = self.folder / "scores"
+        scores.mkdir(exist_ok=True)
+        save_predictions(scores / "predictions.parquet", measured.gold, measured.cosines)
+        (scores / "patterns.json").write_text(json.dumps(measured.patterns))
+        journal.artifact(scores / "predictions.parquet", "scores")
+        journal.artifact(scores / "patterns.json", "scores")
+        journal.model(self.folder / ENCODER)
+
+    def _tuple_sets(self) -> list[str]:
+        return [part.set for part in self.settings.variant.data if part.set != "corpus"]
+
+
+def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Every metric's (step, value) points as the journal in `folder` has them."""
+    points: dict[str, list[tuple[int, float]]] = {}
+    for record, _ in records(folder / "journal.jsonl"):
+        if record["kind"] == "metrics":
+            for key, value in record["values"].items():
+                points.setdefault(key, []).append((record["step"], value))
+    return points
+
+
+def tuple_pairs(name: str) -> tuple[tuple[list[str], list[str]], tuple[list[str], list[str]]]:
+    """A tuple set's positive and negative pairs."""
+    texts = read_tuples(name, ["anchor", "positive", "negative"])
+    return (texts["anchor"], texts["positive"]), (texts["anchor"], texts["negative"])
