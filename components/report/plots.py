@@ -88,13 +88,13 @@ def geometry_paths(results: Sequence[RunResult], reference: str) -> Figure:
 @styled
 def dev_curves(results: Sequence[RunResult], reference: str) -> Figure:
     """STS-B dev against the optimiser's step, one panel per variant."""
-    return _curves(results, reference, "sts/STSB-dev", "STS-B dev, Spearman ×100 (higher is better)")
+    return _curves(results, reference, "sts/STSB-dev", "STS-B dev, Spearman ×100\n(higher is better)")
 
 
 @styled
 def loss_curves(results: Sequence[RunResult], reference: str) -> Figure:
     """Training loss against the optimiser's step, one panel per variant; objectives differ, so compare shapes."""
-    figure = _curves(results, reference, "train/loss", "training loss (lower is better)")
+    figure = _curves(results, reference, "train/loss", "training loss\n(lower is better)")
     ax = figure.axes[0]
     if all(np.min(line.get_ydata()) > 0 for line in ax.get_lines()) and ax.get_lines():
         ax.set_yscale("log")
@@ -240,7 +240,8 @@ def _barh(ax: Axes, bars: dict[str, Spread], colours: Sequence[str], plus: str =
     ax.errorbar(means, places, xerr=whiskers, fmt="none", ecolor="#404040", elinewidth=1, capsize=2)
     ax.axvline(0, color="black", lw=0.9)
     ax.set_yticks(places, list(bars))
-    ax.set_ylim(len(bars) - 0.4, -0.6)
+    slack = 0.5 if len(bars) == 1 else 0.0  # or the bar would be a slab
+    ax.set_ylim(len(bars) - 0.4 + slack, -0.6 - slack)
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(4))
@@ -256,7 +257,7 @@ def _grid(panels: int, height: float, sharex: bool = False, sharey: bool = False
     panels = max(panels, 1)
     columns = min(panels, COLUMNS)
     rows = math.ceil(panels / columns)
-    figure = Figure(figsize=(WIDTH, max(height * rows + 0.5, 2.6)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, max(height * rows + 0.5, 1.8)), layout="constrained")
     axes = figure.subplots(rows, columns, sharex=sharex, sharey=sharey, squeeze=False).ravel().tolist()
     for spare in axes[panels:]:
         spare.remove()
