@@ -101,7 +101,7 @@ def mean_curve(runs: Sequence[RunResult], metric: str) -> Curve:
     """`metric` against the step, over the runs that have a finite value there; empty when none has."""
     points: dict[int, list[float]] = defaultdict(list)
     for run in runs:
-        for step, value in run.curves.get(metric, []):
+        for step, value in dict(run.curves.get(metric, [])).items():  # of a step logged twice, the later point
             if math.isfinite(value):
                 points[step].append(value)
     steps = sorted(points)
