@@ -73,18 +73,14 @@ def _mediawiki(content: IO[bytes]) -> Iterator[Page | Skipped]:
     media = frozenset({"file", "image", "media", "category"})
     parser = etree.iterparse(
         content,
-        events=("start", "end"),
-        tag=("{*}mediawiki", "{*}namespace", "{*}page"),
+        tag=("{*}namespace", "{*}page"),
         resolve_entities=False,
         no_network=True,
         load_dtd=False,
         huge_tree=True,
     )
-    for event, element in parser:
-        name = etree.QName(element).localname
-        if event == "start" or name == "mediawiki":
-            continue
-        if name == "namespace":
+    for _, element in parser:
+        if etree.QName(element).localname == "namespace":
             names[element.get("key", "")] = (element.text or "").lower()
             media |= {names[key] for key in ("-2", "6", "14") if names.get(key)}
             continue

@@ -22,7 +22,7 @@ ABBREVIATION = re.compile(
     r"|Hon|Mt|Ft|approx|ca|fl|lit)\.$"
 )
 RESIDUE = re.compile(r"[|{}\[\]<>=\\^~_*#]|https?:|www\.|''|thumb|\dpx|&\w+;|Category:|File:|Image:|ISBN|\.\s?\.|…")
-MIN_LETTERS = 0.7  # share of letters among a sentence's characters, spaces aside
+MIN_LETTERS = 0.6  # share of letters among a sentence's characters, spaces aside
 # Full of foreign names, an English sentence is easily told to be of another language; rarely as surely as this.
 MIN_LANGUAGE = 0.1  # probability of the wanted language
 

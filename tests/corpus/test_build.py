@@ -1,0 +1,110 @@
+"""The stage from a source to two splits and a summary."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.errors import DataError
+
+Run = Callable[..., dict[str, Any]]
+WORDS = ["river", "house", "king", "queen", "book", "water", "fire", "garden", "mountain", "letter", "winter", "music"]
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    chance = random.Random(seed)
+    return ["The {} and the {} were near the {} of the old {}.".format(*chance.sample(WORDS, 4)) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def lines() -> bytes:
+    return "\n".join(dict.fromkeys(sentences(600))).encode()
+
+
+def test_rows_carry_number_text_and_page(run: Run, export: Callable[..., bytes], page: Callable[..., str]) -> None:
+    text = " ".join(sentences(40)[:40])
+    made = run("dump.xml", export(page("Äther", text)))
+    assert [row["id"] for row in made["rows"]] == list(range(len(made["rows"])))
+    assert {row["page"] for row in made["rows"]} == {"Äther"}
+    assert all(row["text"] in text for row in made["rows"])
+
+
+def test_plain_text_has_no_page_and_is_filtered_alike(run: Run, lines: bytes) -> None:
+    made = run("lines.txt", lines + b"\n\nnot a sentence at all\n")
+    assert {row["page"] for row in made["rows"]} == {None}
+    assert made["summary"]["dropped"] == {"fragment": 1, "length": 1}
+
+
+def test_the_splits_part_the_sentences_at_the_set_share(run: Run, lines: bytes) -> None:
+    made = run("lines.txt", lines, heldout=0.25)
+    assert not {row["text"] for row in made["train"]} & {row["text"] for row in made["heldout"]}
+    assert len(made["heldout"]) / len(made["rows"]) == pytest.approx(0.25, abs=0.05)  # 3 s.d. of 600 draws
+
+
+def test_duplicates_are_told_apart_from_case_and_blanks(run: Run, lines: bytes) -> None:
+    first = lines.split(b"\n")[0]
+    made = run("lines.txt", lines + b"\n" + first.upper().replace(b" ", b"  "))
+    assert made["summary"]["dropped"] == {"duplicate": 1}
+
+
+def test_a_sample_is_as_large_as_asked_and_in_order(run: Run, lines: bytes) -> None:
+    everything = run("lines.txt", lines)["texts"]
+    made = run("lines.txt", lines, max_sentences=100)
+    assert len(made["texts"]) == 100
+    assert made["texts"] == [text for text in everything if text in set(made["texts"])]
+    assert made["texts"] != everything[:100]
+
+
+def test_the_same_seed_gives_the_same_bytes(run: Run, lines: bytes, tmp_path: Path) -> None:
+    made = []
+    for _ in range(2):
+        run("lines.txt", lines, max_sentences=300)
+        made.append([path.read_bytes() for path in sorted((tmp_path / "corpus").iterdir())])
+    assert made[0] == made[1]
+
+
+def test_another_seed_gives_another_split(run: Run, lines: bytes) -> None:
+    assert run("lines.txt", lines, seed=0)["heldout"] != run("lines.txt", lines, seed=1)["heldout"]
+
+
+def test_the_workers_give_what_one_process_gives(
+    run: Run, export: Callable[..., bytes], page: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = export(*(page(f"Page {i}", " ".join(sentences(30, seed=i))) for i in range(20)))
+    alone = run("dump.xml", dump)
+    monkeypatch.setattr("components.corpus.cleaning.CHUNK", 5_000)
+    assert run("dump.xml", dump) == alone
+
+
+def test_the_summary_accounts_for_every_page_and_sentence(
+    run: Run, export: Callable[..., bytes], page: Callable[..., str]
+) -> None:
+    text = " ".join(sentences(60)) + " It is {{unknown}} in the house. Too short."
+    summary = run("dump.xml", export(page("A", text), page("B", "#REDIRECT [[A]]", redirect="A")))["summary"]
+    assert summary["pages"] == {"kept": 1, "redirect": 1, "seen": 2}
+    assert summary["dropped"]["gap"] == summary["dropped"]["length"] == 1
+    assert summary["sentences"]["seen"] == summary["sentences"]["kept"] + sum(summary["dropped"].values())
+
+
+@pytest.mark.parametrize("content", [b"", b"<mediawiki></mediawiki>", b"no sentence\n"])
+def test_an_empty_corpus_is_an_error_that_names_the_file(run: Run, content: bytes) -> None:
+    with pytest.raises(DataError, match=r"source\.x gives 0 training and 0 held-out sentences"):
+        run("source.x", content)
+
+
+def test_a_failure_leaves_the_last_good_data(run: Run, lines: bytes, tmp_path: Path) -> None:
+    run("lines.txt", lines)
+    before = {path: path.read_bytes() for path in (tmp_path / "corpus").iterdir()}
+    with pytest.raises(DataError):
+        run("dump.bz2", b"BZh9 broken")
+    assert {path: path.read_bytes() for path in (tmp_path / "corpus").iterdir()} == before
+
+
+def test_datasets_reads_the_splits(run: Run, lines: bytes, tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    made = run("lines.txt", lines)
+    read = Dataset.from_parquet(str(tmp_path / "corpus/train.parquet"), cache_dir=str(tmp_path / "cache"))
+    assert read.to_list() == made["train"]

@@ -1,0 +1,65 @@
+"""What of a page's wikitext its plain paragraphs show."""
+
+import pytest
+
+from components.corpus.wikitext import GAP, paragraphs
+
+MEDIA = frozenset({"file", "image", "category", "bild"})
+
+
+def shown(text: str) -> list[str]:
+    return list(paragraphs(text, MEDIA))
+
+
+@pytest.mark.parametrize(
+    "wikitext, plain",
+    [
+        ("'''Gold''' is a [[Chemical element|metal]] of the [[earth]]s.", "Gold is a metal of the earths."),
+        ("It was so.<ref>Smith, p. 5.</ref>\nThen not.", "It was so. Then not."),
+        ("It was so.<ref name=a />Then not.", "It was so. Then not."),
+        ("It was so.{{citation needed|date=May 2010}} Then not.", "It was so. Then not."),
+        ("A run of {{convert|5|km|mi}} or {{convert|3|to|4|ft|m}}.", "A run of 5 km or 3–4 ft.".replace("–", " to ")),
+        ("Named {{lang|la|aurum}} in {{nowrap|old Rome}}.", "Named aurum in old Rome."),
+        ("Gold ({{lang-la|aurum}}; {{IPA-la|x}}) is a metal.", "Gold is a metal."),
+        ("Gold (<ref>Note.</ref>) is ( ; ) a metal .", "Gold is a metal."),
+        ("It is 10<sup>−3</sup> m<sup>2</sup> of H<sub>2</sub>O.", "It is 10⁻³ m² of H2O."),
+        ("Gold [http://example.org is here] for you.", "Gold is here for you."),
+        ("Gold&nbsp;is &lt; 5&ndash;6.<!-- why? -->", "Gold is < 5–6."),
+    ],
+)
+def test_inline_markup_is_shown_as_its_reader_sees_it(wikitext: str, plain: str) -> None:
+    assert shown(wikitext) == [plain]
+
+
+@pytest.mark.parametrize(
+    "wikitext",
+    [
+        "{{Infobox metal\n| name = Gold\n| number = 79\n}}\n",
+        "{{Main|History of gold}}\n",
+        "{{Infobox metal\n| name = Gold\n}}",
+        "{| class=wikitable\n|-\n! Name\n|-\n| Gold || 79\n|}\n",
+        "[[File:Gold.jpg|thumb|right|250px|A bar of [[gold]].]]",
+        "[[Bild:Gold.jpg|thumb|A bar.]]",
+        "[[Category:Metals]]",
+        "* an item\n* another item\n",
+        ": an indented formula\n",
+        "== History ==\n",
+        "<gallery>\nGold.jpg|A bar\n</gallery>\n",
+    ],
+)
+def test_what_is_no_running_text_leaves_no_trace(wikitext: str) -> None:
+    assert shown(wikitext + "Gold is a metal.") == ["Gold is a metal."]
+
+
+def test_a_heading_parts_paragraphs() -> None:
+    assert shown("One.\n== Two ==\nThree.\nFour.\n\nFive.") == ["One.", "Three. Four.", "Five."]
+
+
+def test_appendices_are_left_out_up_to_the_next_section() -> None:
+    text = "One.\n== See also ==\nTwo.\n=== Deeper ===\nThree.\n== History ==\nFour.\n==References==\nFive."
+    assert shown(text) == ["One.", "Four."]
+
+
+@pytest.mark.parametrize("missing", ["{{unknown|a}}", "<math>x^2</math>", "{{convert|5|furlong}}", "<code>x</code>"])
+def test_what_is_missing_in_a_sentence_is_marked(missing: str) -> None:
+    assert shown(f"The metal is used in {missing} and lamps.") == [f"The metal is used in {GAP} and lamps."]
