@@ -22,17 +22,15 @@ def word_repetition(
         word_starts: (tokens,) true where a word begins: units are then words, all sub-words of which are repeated;
             without it every token is a unit.
     """
-    starts = np.arange(len(tokens.ids)) if word_starts is None else np.flatnonzero(word_starts)
+    if word_starts is None:
+        times = _times(tokens.offsets, generator, rate)
+        return Tokens(np.repeat(tokens.ids, times), cumulative(times)[tokens.offsets])
+    starts = np.flatnonzero(word_starts)
     spans = np.diff(starts, append=len(tokens.ids))
-    units = np.searchsorted(starts, tokens.offsets)  # offsets of the sentences in units
-    count = np.diff(units)
-    most = np.minimum(count, np.maximum(2, _floored(rate, count)))
-    number = generator.integers(0, most, endpoint=True)
-    chosen = _shuffled(units, generator)[ranges(units[:-1], number)]
-    times = np.ones(len(starts), np.int64)
-    times[chosen] = 2
+    words = np.searchsorted(starts, tokens.offsets)  # the sentences' offsets, counted in words
+    times = _times(words, generator, rate)
     places = ranges(np.repeat(starts, times), np.repeat(spans, times))
-    return Tokens(tokens.ids[places], cumulative(times * spans)[units])
+    return Tokens(tokens.ids[places], cumulative(times * spans)[words])
 
 
 def token_shuffle(tokens: Tokens, generator: Generator) -> Tokens:
@@ -91,22 +89,32 @@ def span_mask(
     )
 
 
+def _times(units: Ints, generator: Generator, rate: float) -> Ints:
+    """How often each unit shall stand, 1 or 2, (units,); `units` are the sentences' offsets counted in units."""
+    count = np.diff(units)
+    most = np.minimum(count, np.maximum(2, _floored(rate, count)))
+    number = generator.integers(0, most, endpoint=True)
+    times = np.ones(units[-1], np.int64)
+    times[_shuffled(units, generator)[ranges(units[:-1], number)]] = 2
+    return times
+
+
 def _shuffled(offsets: Ints, generator: Generator) -> Ints:
     """0 … offsets[-1] − 1, every piece between two offsets in an order of its own, all orders alike.
 
-    One sort of one array: each key holds piece, random bits and place, so that no two keys are equal and the outcome
-    hangs neither on the sorting method nor on the machine.
+    Every piece is a row of keys, random bits above the place, and the rows are sorted: no two keys of a row are equal,
+    so that the outcome hangs neither on the sorting method nor on the machine.
     """
     lengths = np.diff(offsets)
-    base = np.repeat(offsets[:-1], lengths)
-    place_bits = int(lengths.max(initial=0)).bit_length()
-    random_bits = 63 - place_bits - len(lengths).bit_length()
-    keys = generator.integers(0, 1 << random_bits, len(base)) << place_bits
-    keys |= np.repeat(np.arange(len(lengths)), lengths) << (place_bits + random_bits)
-    keys |= np.arange(len(base)) - base
-    keys.sort()
-    keys &= (1 << place_bits) - 1
-    return keys + base
+    width = int(lengths.max(initial=0))
+    bits = width.bit_length()
+    keys = generator.integers(0, 1 << (63 - bits), (len(lengths), width))
+    keys <<= bits
+    keys |= np.arange(width)
+    inside = np.arange(width) < lengths[:, None]
+    keys[~inside] = np.iinfo(np.int64).max
+    keys.sort(axis=1)
+    return (keys[inside] & ((1 << bits) - 1)) + np.repeat(offsets[:-1], lengths)
 
 
 def _floored(share: float, counts: Ints) -> Ints:
