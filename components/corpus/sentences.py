@@ -21,6 +21,7 @@ ABBREVIATION = re.compile(
     r"\b(?:pp?|[Vv]ols?|Nos?|eds|cf|viz|vs|[Ff]igs|e\.g|i\.e|Drs?|Mrs?|Ms|Messrs|St|Prof|Rev|Brig|Gen|Col|Lt|Capt|Sgt|Gov|Sen|Rep"
     r"|Hon|Mt|Ft|approx|ca|fl|lit)\.$"
 )
+ENUMERATOR = re.compile(r"(?:^|[;:,] (?:and |or )?|\bas )\d\.$")  # of a list in the line: "; and 3."
 RESIDUE = re.compile(r"[|{}\[\]<>=\\^~_*#]|https?:|www\.|''|thumb|\dpx|&\w+;|Category:|File:|Image:|ISBN|\.\s?\.|…")
 MIN_LETTERS = 0.6  # share of letters among a sentence's characters, spaces aside
 # Full of foreign names, an English sentence is easily told to be of another language; rarely as surely as this.
@@ -41,7 +42,11 @@ def split(paragraph: str, language: str) -> Iterator[str]:
 
 def _breaks(before: str, after: str) -> bool:
     """Whether a sentence ends between two pieces."""
-    if ABBREVIATION.search(before) or (re.search(r"\b[A-Z]\.$", before) and re.match(r"[A-Z]\.", after)):
+    if (
+        ABBREVIATION.search(before)
+        or ENUMERATOR.search(before)
+        or (re.search(r"\b[A-Z]\.$", before) and re.match(r"[A-Z]\.", after))
+    ):
         return False
     first = after.lstrip(OPENING + GAP)[:1]
     return not first.islower() and first not in "-–,;:)"

@@ -178,7 +178,7 @@ def _template(node: Template, media: frozenset[str]) -> str:
         place = SHOWN[name]
         return arguments[place if place < 0 else place - 1] or GAP
     if name in {"convert", "cvt"} and len(arguments) > 1:
-        return _quantity(arguments)
+        return _quantity(arguments, adjective=node.has("adj"))
     if name == "chem":
         return "".join(arguments)
     if name in {"circa", "c."} and arguments:
@@ -190,11 +190,13 @@ def _template(node: Template, media: frozenset[str]) -> str:
     return BREAK if "\n" in str(node) else GAP
 
 
-def _quantity(arguments: list[str]) -> str:
+def _quantity(arguments: list[str], adjective: bool) -> str:
     number, unit = arguments[0], arguments[1]
     if unit in JOINTS and len(arguments) > 3:
         number, unit = f"{number}{JOINTS[unit]}{arguments[2]}", arguments[3]
-    return f"{number} {UNITS[unit]}" if unit in UNITS else GAP
+    if unit not in UNITS:
+        return GAP
+    return f"{number}-{re.sub('(?<=[a-z]{3})s$', '', UNITS[unit])}" if adjective else f"{number} {UNITS[unit]}"
 
 
 CLOSED = r"""[.!?]["'”’)\]]*"""

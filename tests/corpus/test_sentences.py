@@ -14,6 +14,7 @@ from components.corpus.wikitext import GAP
         ["It grows well at 15 °C.", "Frost kills it."],
         ["(This one stands in brackets.)", "This one does not."],
         ["Tables, chairs, etc.", "Another sentence begins here."],
+        ["They are rated as 1. Lincoln; 2. Washington; and 3. Roosevelt, as polls say.", "Others differ."],
         ["A pro-U.S. stance was taken.", "It did not last."],
     ],
 )
