@@ -14,9 +14,10 @@ def main() -> None:
     parser.add_argument("view", help="a key of augmentation.views in params.yaml")
     name = parser.parse_args().view
     summary = make_view(name, load_params())
-    means = ", ".join(f"{mean} tokens on average in {column}" for column, mean in summary["mean_length"].items())
-    left_out = f"; {summary['left_out']:,} too short for it, left null" if summary["left_out"] else ""
-    sys.stdout.write(f"{VIEWS / name}: {summary['rows']:,} sentences, {means}{left_out}\n")
+    mean = max(summary["mean_length"].values(), key=lambda value: value or 0)
+    left_out = f", {summary['left_out']:,} of them too short for it and left null" if summary["left_out"] else ""
+    sys.stdout.write(f"{VIEWS / name}: {summary['rows']:,} sentences of {mean or 0:.1f} tokens on average{left_out}\n")
+    sys.stdout.write("next: dvc repro, which makes what is still missing\n")
 
 
 if __name__ == "__main__":

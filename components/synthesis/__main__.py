@@ -17,6 +17,7 @@ def main() -> None:
         with written_whole(path) as aside:
             pq.write_table(table, aside, compression="zstd")
         sys.stdout.write(f"{path}: {table.num_rows} tuples written by hand\n")
+    sys.stdout.write("next: dvc repro, which makes what is still missing\n")
 
 
 if __name__ == "__main__":
