@@ -1,8 +1,8 @@
 """Section `evaluation`: which tasks, and how geometry is sampled."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config.base import Positive, Section
 
@@ -25,3 +25,9 @@ class Evaluation(Section):
     transfer: dict[TransferTask, str] = {}
     batch_size: Positive = 64
     geometry: Geometry = Geometry()
+
+    @model_validator(mode="after")
+    def _has_dev(self) -> Self:
+        if "STSB" not in self.sts:
+            raise ValueError("sts must name a source for STSB: its dev split picks checkpoints")
+        return self

@@ -1,0 +1,23 @@
+"""DVC stage `sts`: every STS task of params.yaml in one schema."""
+
+import logging
+import sys
+
+from components import paths
+from components.config import load_params
+from components.errors import exit_on_error
+from components.evaluation.sts_data import write_sts
+
+
+def main() -> None:
+    """Write data/sts."""
+    sts = load_params().evaluation.sts
+    counts = write_sts({task: paths.SOURCES / source for task, source in sts.items()})
+    made = ", ".join(f"{task} {count:,}" for task, count in counts.items())
+    sys.stdout.write(f"{paths.STS}: {made} pairs\n")
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    with exit_on_error():
+        main()
