@@ -1,0 +1,138 @@
+"""Score any sentence-transformers model on any tasks whose data are at hand: `cseflow evaluate`."""
+
+import difflib
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from components import paths
+from components.config.evaluation import StsTask, TransferTask
+from components.errors import ConfigError, CseflowError, DataError
+from components.evaluation.embed import Encode
+from components.evaluation.sts import evaluate_sts
+from components.evaluation.sts_data import StsPairs, load_sts, read_sts, sts_files
+from components.evaluation.transfer import evaluate_transfer, transfer_folder
+from components.files import written_whole
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+log = logging.getLogger(__name__)
+STS_TASKS: tuple[str, ...] = get_args(StsTask)
+TRANSFER_TASKS: tuple[str, ...] = get_args(TransferTask)
+LONG = 2000  # sentences from which on a progress bar is worth its lines
+
+
+def run(
+    model: str, tasks: Sequence[str] | None = None, senteval: Path | None = None, json_path: Path | None = None
+) -> dict[str, float]:
+    """Load `model`, score it, print a table, and write the scores to `json_path` if given; see `evaluate_model`.
+
+    Args:
+        model: a sentence-transformers folder, or the id of a model on the hub.
+
+    Raises:
+        CseflowError: the model can't be loaded, a task is unknown, or its data are not at hand.
+    """
+    available = find_tasks(tasks, senteval)
+    scores = evaluate_model(encoder_of(load_model(model)), list(available), senteval)
+    if json_path is not None:
+        with written_whole(json_path) as aside:
+            aside.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    Console().print(score_table(model, scores))
+    return scores
+
+
+def evaluate_model(
+    encode: Encode, tasks: Sequence[str] | None = None, senteval: Path | None = None, *, seed: int = 0
+) -> dict[str, float]:
+    """Score ×100 of each task, `avg` over the STS tasks, and `transfer_avg` over the transfer tasks, if there are any.
+
+    Args:
+        tasks: of STS12 … STS16, STSB, SICKR (Spearman ×100) and MR, CR, SUBJ, MPQA, SST2, TREC, MRPC (accuracy ×100);
+            None takes all whose data are found.
+        senteval: folder in SentEval's layout; it comes before data/sts, which holds what `dvc repro` made.
+        seed: of the transfer tasks' folds.
+
+    Raises:
+        ConfigError: an unknown task.
+        DataError: data of a task that was asked for are not found or broken, or none are found at all.
+    """
+    found = find_tasks(tasks, senteval)
+    sts = {task: _load_sts(task, place) for task, place in found.items() if task in STS_TASKS}
+    transfer = {task: place for task, place in found.items() if task in TRANSFER_TASKS}
+    return (evaluate_sts(encode, sts).scores if sts else {}) | evaluate_transfer(encode, transfer, seed=seed)
+
+
+def find_tasks(tasks: Sequence[str] | None = None, senteval: Path | None = None) -> dict[str, Path]:
+    """Task → folder that holds its data, in the order of the tables of the papers.
+
+    Raises:
+        ConfigError, DataError: as `evaluate_model`.
+    """
+    known = [*STS_TASKS, *TRANSFER_TASKS]
+    for task in tasks or ():
+        if task not in known:
+            close = difflib.get_close_matches(task.upper(), known, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            raise ConfigError(f"no task named {task!r}{meant}; there are {', '.join(known)}")
+    if senteval is not None and not senteval.is_dir():
+        raise DataError(f"--senteval: {senteval} is no folder")
+    looked = f"{senteval} (SentEval's layout) and {paths.STS}" if senteval else f"{paths.STS} (give --senteval DIR?)"
+    found = {task: place for task in known if (place := _place(task, senteval))}
+    missing = [task for task in tasks or () if task not in found]
+    if missing or not found:
+        raise DataError(f"no data for {', '.join(missing) or 'any task'}; looked in {looked}")
+    return {task: place for task, place in found.items() if tasks is None or task in tasks}
+
+
+def load_model(model: str) -> "SentenceTransformer":
+    """A sentence-transformers model in float32; weights are read from safetensors alone.
+
+    Raises:
+        CseflowError: it is neither a folder with a model nor the id of one that the hub gives.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    if not Path(model).is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
+        raise DataError(f"{model} is no folder")
+    try:
+        return SentenceTransformer(model, model_kwargs={"use_safetensors": True}).float()
+    except (OSError, ValueError, KeyError) as error:
+        what = " ".join(str(error).split())
+        raise CseflowError(f"{model} can't be loaded as a sentence-transformers folder or hub id: {what}") from None
+
+
+def encoder_of(model: "SentenceTransformer", batch_size: int = 64) -> Encode:
+    """`Encode` by way of the model's own `encode`, so that its users get the same embeddings."""
+
+    def encode(sentences: list[str]) -> NDArray[np.float32]:
+        return model.encode(sentences, batch_size=batch_size, show_progress_bar=len(sentences) >= LONG)
+
+    return encode
+
+
+def score_table(title: str, scores: Mapping[str, float]) -> Table:
+    """One column per score, as the papers print them."""
+    table = Table(title=f"{title}: Spearman ×100 (STS), accuracy ×100 (transfer)")
+    for name in scores:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{score:.2f}" for score in scores.values()))
+    return table
+
+
+def _place(task: str, senteval: Path | None) -> Path | None:
+    if senteval is not None and (transfer_folder if task in TRANSFER_TASKS else sts_files)(task, senteval):
+        return senteval
+    return paths.STS if (paths.STS / f"{task}.parquet").is_file() else None
+
+
+def _load_sts(task: str, place: Path) -> StsPairs:
+    return load_sts(task) if place == paths.STS else read_sts(task, place)
