@@ -4,7 +4,7 @@ from pathlib import Path
 
 SOURCES = Path("data/sources")  # one folder per entry of `sources` in params.yaml
 CORPUS = Path("data/corpus")  # train.parquet, heldout.parquet, summary.json
-VIEWS = Path("data/views")  # one folder per view: tokenised training sentences
+VIEWS = Path("data/views")  # <split>/<view>: tokenised sentences of train and heldout
 TUPLES = Path("data/tuples")  # nli.parquet, sts.parquet
 STS = Path("data/sts")  # <task>.parquet, and STSB-dev.parquet
 VALIDATION = Path("data/validation")  # <kind>.json, one report per kind of data set

@@ -43,7 +43,9 @@ def _term(term: Term) -> Callable[[Embeddings], Tensor | None]:
             )
         case EntailmentTriplet():
             return lambda e: (
-                entailment_triplet(e["triplet_anchor"], e["near"], e["far"], margin=term.margin) if "near" in e else None
+                entailment_triplet(e["triplet_anchor"], e["near"], e["far"], margin=term.margin)
+                if "near" in e
+                else None
             )
         case HierarchicalTriplet():
             return lambda e: (

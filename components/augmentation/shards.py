@@ -44,7 +44,7 @@ def make_view(
     *,
     corpus: Path = CORPUS / "train.parquet",
     sources: Path = SOURCES,
-    views: Path = VIEWS,
+    views: Path = VIEWS / "train",
     chunk: int = CHUNK,
 ) -> dict[str, Any]:
     """Write `views`/`name`/part-*.parquet, row for row in line with `corpus`, and a summary beside the shards.

@@ -12,20 +12,18 @@ MARK = "[X]"  # stands for the sentence in a template
 class Encoder(Section):
     """`head: training` drops the MLP at export (SimCSE, unsupervised); `always` keeps it (supervised).
 
-    `templates` serve pooling `prompt_mask` alone: the first wraps the anchor (and every sentence at use), the last all
-    other views; `[X]` stands for the sentence and `[MASK]` for the place that is read off.
+    `templates` serve pooling `prompt_mask` alone, the others take the sentence as it is: the first wraps the anchor (and
+    every sentence in use), the last all other views; `[X]` is the sentence's place, `[MASK]` the one that is read off.
     """
 
     source: str = "encoder"
     pooling: Literal["cls", "mean", "first_last_mean", "last", "prompt_mask"] = "mean"
     head: Literal["none", "training", "always"] = "none"
     max_length: Annotated[int, Field(ge=8)] = 256
-    templates: list[str] = []
+    templates: Annotated[list[str], Field(min_length=1)] = [f"{MARK} [MASK]"]
 
     @model_validator(mode="after")
     def _templated(self) -> Self:
-        if (self.pooling == "prompt_mask") != bool(self.templates):
-            raise ValueError("templates go with pooling prompt_mask, and prompt_mask needs at least one")
         for template in self.templates:
             if template.count(MARK) != 1 or template.count("[MASK]") != 1:
                 raise ValueError(f"template {template!r} must hold {MARK} once and [MASK] once")

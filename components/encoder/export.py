@@ -34,7 +34,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         encoder.transformer.config.output_hidden_states = every_layer
         encoder.transformer.save_pretrained(plain)
         tokenizer = encoder.tokenizer
-        if settings.templates:
+        if settings.pooling == "prompt_mask":
             tokenizer = _prompting_tokenizer(tokenizer, encoder.anchor_template)
         tokenizer.save_pretrained(plain)
         modules.append(Transformer(plain, max_seq_length=settings.max_length))

@@ -32,7 +32,7 @@ class SentenceEncoder(nn.Module):
         self.tokenizer = tokenizer
         self.settings = settings
         self.dim = int(transformer.config.hidden_size)
-        self.anchor_template, self.view_template = templates_for(tokenizer, settings.templates)
+        self.anchor_template, self.view_template = templates_for(tokenizer, settings)
         self.head: nn.Module | None = None
         if settings.head != "none":
             # SimCSE's MLP: one dense layer of the same width and tanh, initialised as BERT's own layers are.

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from components.config.encoder import MARK
+from components.config.encoder import MARK, Encoder
 from components.errors import ConfigError
 
 TokenIds = NDArray[np.int32]
@@ -53,8 +53,8 @@ def prompt_template(tokenizer: PreTrainedTokenizerBase, text: str) -> Template:
     return Template(np.concatenate([plain.before, before]), np.concatenate([after, plain.after]))
 
 
-def templates_for(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> tuple[Template, Template]:
-    """(anchor's and use's, other views') templates: the first and the last of `texts`, or the plain one twice."""
-    if not texts:
+def templates_for(tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> tuple[Template, Template]:
+    """(anchor's and use's, other views') templates: prompts for pooling `prompt_mask`, else the plain one twice."""
+    if settings.pooling != "prompt_mask":
         return (plain_template(tokenizer),) * 2
-    return prompt_template(tokenizer, texts[0]), prompt_template(tokenizer, texts[-1])
+    return prompt_template(tokenizer, settings.templates[0]), prompt_template(tokenizer, settings.templates[-1])

@@ -8,7 +8,15 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import ProgressCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from components.config.training import Training
 from components.errors import CseflowError
@@ -69,8 +77,9 @@ class ContrastiveTrainer(Trainer):
             seed=seed,
             logging_steps=max(1, training.evaluation_steps // 10),
             logging_nan_inf_filter=False,
-            eval_strategy="no",  # asked for by StepSchedule, with the checkpoint
-            save_strategy="no",
+            eval_strategy="no",  # StepSchedule asks for it, before every checkpoint
+            save_strategy="steps",
+            save_steps=training.evaluation_steps,
             metric_for_best_model=DEV_SCORE,
             greater_is_better=True,
             dataloader_pin_memory=cuda,
@@ -82,8 +91,9 @@ class ContrastiveTrainer(Trainer):
             model=model,
             args=arguments,
             train_dataset=PlannedRows(plan),
-            data_collator=collator,  # type: ignore[arg-type] callbacks=[]
+            data_collator=collator,  # type: ignore[arg-type]
         )
+        self.remove_callback(PrinterCallback)
         self.add_callback(StepSchedule(self, training.evaluation_steps))
         self.add_callback(QuietProgress())
         self._folder = folder
@@ -151,7 +161,7 @@ class ContrastiveTrainer(Trainer):
 
 
 class StepSchedule(TrainerCallback):
-    """Evaluates before the first step; evaluates and saves every `every` steps and after the last."""
+    """Evaluates before the first step, before every checkpoint and after the last step."""
 
     def __init__(self, trainer: ContrastiveTrainer, every: int) -> None:
         self._trainer = trainer
@@ -171,7 +181,7 @@ class StepSchedule(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Logged too, so that the checkpoint's loss is known to be finite."""
         if state.global_step % self._every == 0 or state.global_step == state.max_steps:
-            control.should_log = control.should_evaluate = control.should_save = True
+            control.should_log = control.should_evaluate = True
 
 
 class QuietProgress(ProgressCallback):

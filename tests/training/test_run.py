@@ -1,0 +1,112 @@
+"""A training run from its folder's point of view: what it leaves, and what a kill or a bad loss does to it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from components.config import load_params, variant_settings
+from components.training.run import train
+from components.training.trainer import DivergedError
+from tests.project import REPOSITORY, make_project
+
+
+@pytest.fixture
+def project(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(make_project(tmp_path, tiny_encoder))
+    return tmp_path
+
+
+def run(variant: str, folder: str, **overrides: object) -> tuple[dict[str, list[tuple[int, float]]], Path]:
+    points: dict[str, list[tuple[int, float]]] = {}
+
+    def record(values: dict[str, float], step: int) -> None:
+        for name, value in values.items():
+            points.setdefault(name, []).append((step, value))
+
+    params = load_params()
+    train(params, variant_settings(params, variant, overrides), 0, Path(folder), record)
+    return points, Path(folder)
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    return load_file(folder / "encoder" / "model.safetensors")
+
+
+def same(one: Path, other: Path) -> bool:
+    first, second = weights(one), weights(other)
+    return first.keys() == second.keys() and all(np.array_equal(first[key], second[key]) for key in first)
+
+
+def test_training_changes_the_weights(project: Path) -> None:
+    _, trained = run("simcse", "trained")
+    _, untrained = run("untrained", "untrained")
+    assert not same(trained, untrained)
+
+
+def test_the_same_seed_gives_the_same_weights(project: Path) -> None:
+    assert same(run("simcse", "one")[1], run("simcse", "two")[1])
+
+
+def test_every_evaluation_step_is_recorded(project: Path) -> None:
+    points, _ = run("simcse", "run")
+    assert [step for step, _ in points["geometry/heldout/alignment"]] == [0, 2, 4, 6, 8]
+
+
+def test_geometry_is_measured_with_dropout(project: Path) -> None:
+    points, _ = run("untrained", "run")
+    assert points["geometry/heldout/alignment"][0][1] > 0
+
+
+def test_checkpoints_are_gone_after_training(project: Path) -> None:
+    _, folder = run("simcse", "run")
+    assert not list(folder.glob("checkpoint-*"))
+
+
+def test_a_diverged_training_names_step_and_remedy(project: Path) -> None:
+    with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+; lower training.learning_rate"):
+        run("simcse", "run", learning_rate=1e38)
+
+
+@pytest.mark.parametrize("variant", ["simcse", "esimcse"])
+def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(project: Path, variant: str) -> None:
+    whole = run(variant, "whole")[1]
+    kill_at_checkpoint(variant, "killed", step=4)
+    assert not (Path("killed") / "outcome.json").exists()
+    assert same(run(variant, "killed")[1], whole)
+
+
+def test_a_half_written_checkpoint_is_not_resumed_from(project: Path) -> None:
+    whole = run("simcse", "whole")[1]
+    kill_at_checkpoint("simcse", "killed", step=4)
+    newest = max(Path("killed").glob("checkpoint-*"), key=lambda path: path.stat().st_mtime)
+    (newest / "complete").unlink()
+    (newest / "model.safetensors").write_bytes(b"half")
+    assert same(run("simcse", "killed")[1], whole)
+
+
+def kill_at_checkpoint(variant: str, folder: str, step: int) -> None:
+    """Train in a process of its own and kill -9 it as soon as the checkpoint of `step` is complete."""
+    program = (
+        "from pathlib import Path\n"
+        "from components.config import load_params, variant_settings\n"
+        "from components.training.run import train\n"
+        f"params = load_params(); settings = variant_settings(params, {variant!r})\n"
+        f"train(params, settings, 0, Path({folder!r}), lambda values, step: None)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not (Path(folder) / f"checkpoint-{step}" / "complete").exists():
+        assert process.poll() is None, "the training ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
