@@ -21,9 +21,24 @@ class StsSuite(Section):
     max_leakage: Share = 0.001  # share of training sentences that also stand in an STS pair
 
 
+class TupleSuite(Section):
+    """Tuples in the NLI and the STS pattern, each file by itself; a text is an anchor, positive, … of any row."""
+
+    min_rows: Positive = 100
+    min_words: Positive = 3
+    max_words: Positive = 64
+    max_residue: Share = 0.001  # share of texts in which markup is left
+    max_foreign: Share = 0.02  # share of texts told to be of another language than the corpus
+    language_rows: Positive = 20_000  # evenly spaced texts of each file that are asked for their language
+    max_leakage: Share = 0.001  # share of texts that also stand in an STS pair
+    min_match_error_rate: Share = 0.1  # of a positive to its anchor; below, it is a near copy
+    max_disorder: Share = 0.2  # share of STS tuples whose intermediate is no nearer to the anchor than the negative
+
+
 class Validation(Section):
     """`sample` bad rows are shown with a failing expectation."""
 
     sample: Positive = 5
     corpus: CorpusSuite = CorpusSuite()
     sts: StsSuite = StsSuite()
+    tuples: TupleSuite = TupleSuite()

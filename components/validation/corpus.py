@@ -5,16 +5,13 @@ from pathlib import Path
 
 import great_expectations.expectations as gxe
 import pandas as pd
-import py3langid
 
 from components.config import Params
 from components.paths import CORPUS
-from components.validation.suite import Suite, normal, read_columns, schema_suite
+from components.validation.suite import Suite, add_measures, read_columns, schema_suite, text_expectations
 
 TRAIN, HELDOUT = CORPUS / "train.parquet", CORPUS / "heldout.parquet"
 TYPES = {"id": "int64", "text": "str", "page": "str"}
-# Of MediaWiki and HTML; written apart from the corpus stage's own filter, which it is there to watch.
-RESIDUE = r"\[\[|\]\]|\{\{|\}\}|\||==|''|<ref|</|https?:|\bthumb\b|Category:|File:|&\w+;"
 
 
 def files(params: Params) -> list[Path]:
@@ -40,11 +37,7 @@ def suites(params: Params) -> Iterator[Suite]:
 
 def _rows(path: Path, params: Params) -> pd.DataFrame:
     frame = read_columns(path, ["id", "text"])
-    frame["normal"] = frame["text"].map(normal)
-    frame["words"] = frame["normal"].map(lambda text: len(text.split()), na_action="ignore")
-    # Telling a language takes 0.1 ms a sentence: evenly spaced rows stand for all of a large corpus.
-    step = -(-len(frame) // params.validation.corpus.language_rows) or 1
-    frame["language"] = frame["text"][::step].map(lambda text: py3langid.classify(text)[0], na_action="ignore")
+    add_measures(frame, params.validation.corpus.language_rows)
     return frame
 
 
@@ -58,23 +51,5 @@ def _expectations(params: Params, min_rows: int) -> list[gxe.Expectation]:
         gxe.ExpectColumnValuesToBeUnique(
             column="normal", description="every text is another, case and white space aside"
         ),
-        gxe.ExpectColumnValuesToBeBetween(
-            column="words",
-            min_value=corpus.min_words,
-            max_value=corpus.max_words,
-            description=f"a text has {corpus.min_words} to {corpus.max_words} words",
-        ),
-        gxe.ExpectColumnValuesToNotMatchRegex(
-            column="text",
-            regex=RESIDUE,
-            mostly=1 - limits.max_residue,
-            description=f"markup is left in at most {limits.max_residue:.4g} of the texts",
-        ),
-        gxe.ExpectColumnValuesToBeInSet(
-            column="language",
-            value_set=[corpus.language],
-            mostly=1 - limits.max_foreign,
-            description=f"at most {limits.max_foreign:.4g} of the texts are told to be in another language "
-            f"than {corpus.language}",
-        ),
+        *text_expectations(corpus.min_words, corpus.max_words, limits.max_residue, corpus.language, limits.max_foreign),
     ]

@@ -14,7 +14,7 @@ from great_expectations.data_context.types.base import (
 
 from components.config import Params
 from components.files import file_digest
-from components.validation import corpus, sts
+from components.validation import corpus, sts, tuples
 from components.validation.report import Outcome, Report
 from components.validation.suite import Suite
 
@@ -26,7 +26,11 @@ class Kind(NamedTuple):
     suites: Callable[[Params], Iterator[Suite]]
 
 
-KINDS = {"corpus": Kind(corpus.files, corpus.suites), "sts": Kind(sts.files, sts.suites)}
+KINDS = {
+    "corpus": Kind(corpus.files, corpus.suites),
+    "sts": Kind(sts.files, sts.suites),
+    "tuples": Kind(tuples.files, tuples.suites),
+}
 
 
 def validate(kind: str, params: Params) -> Report:

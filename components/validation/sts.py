@@ -23,22 +23,18 @@ def files(params: Params) -> list[Path]:
     Raises:
         DataError: there is no STS task.
     """
-    return [*_tasks(), TRAIN]
+    return [*tasks(), TRAIN]
 
 
 def suites(params: Params) -> Iterator[Suite]:
     """All schemas, then task by task, then the training sentences."""
-    tasks = _tasks()
-    for path in tasks:
-        subset = SUBSET if "subset" in pq.ParquetFile(path).schema_arrow.names else {}
-        yield schema_suite(path.stem, path, TYPES | subset)
+    paths = tasks()
+    for path in paths:
+        yield schema(path)
     yield schema_suite("leakage", TRAIN, {"id": "int64", "text": "str", "page": "str"})
-    known = set()
-    for path in tasks:
-        frame = read_columns(path, list(TYPES))
-        known |= {normal(text) for side in ("first", "second") for text in frame[side]}
-        yield Suite(path.stem, frame, _expectations(path.stem, params), shown=list(TYPES))
-    known.discard(None)
+    for path in paths:
+        yield Suite(path.stem, read_columns(path, list(TYPES)), _expectations(path.stem, params), shown=list(TYPES))
+    known = sentences(paths)
     share = params.validation.sts.max_leakage
     train = read_columns(TRAIN, ["text"])
     train["in_sts"] = [normal(text) in known for text in train["text"]]
@@ -51,11 +47,29 @@ def suites(params: Params) -> Iterator[Suite]:
     yield Suite("leakage", train, [leakage], shown=["text"])
 
 
-def _tasks() -> list[Path]:
-    tasks = sorted(STS.glob("*.parquet"))
-    if not tasks:
+def tasks() -> list[Path]:
+    """Every STS task there is, by name.
+
+    Raises:
+        DataError: there is none.
+    """
+    paths = sorted(STS.glob("*.parquet"))
+    if not paths:
         raise DataError(f"{STS} holds no STS task; run `dvc repro sts`")
-    return tasks
+    return paths
+
+
+def schema(path: Path) -> Suite:
+    """A task's columns, with `subset` where there is one."""
+    subset = SUBSET if "subset" in pq.ParquetFile(path).schema_arrow.names else {}
+    return schema_suite(path.stem, path, TYPES | subset)
+
+
+def sentences(paths: list[Path]) -> set[str]:
+    """Both sentences of every pair, as `normal` has them: what training must not see."""
+    frames = (read_columns(path, ["first", "second"]) for path in paths)
+    texts = {normal(text) for frame in frames for side in ("first", "second") for text in frame[side]}
+    return {text for text in texts if text is not None}
 
 
 def _expectations(task: str, params: Params) -> list[gxe.Expectation]:

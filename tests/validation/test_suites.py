@@ -14,12 +14,13 @@ from components.errors import DataError
 from components.validation import __main__ as stage
 from components.validation import require_passed
 from components.validation.report import Report
-from components.validation.run import validate
+from components.validation.run import KINDS, validate
 
 ROOT = Path(__file__).parents[2]
 CORPUS = pa.schema([("id", pa.int64()), ("text", pa.string()), ("page", pa.string())])
 PAIRS = pa.schema([("first", pa.string()), ("second", pa.string()), ("score", pa.float64())])
 SUBSETS = PAIRS.append(pa.field("subset", pa.string()))
+TUPLES = pa.schema([(name, pa.string()) for name in ("anchor", "positive", "intermediate", "negative", "provenance")])
 ANIMALS = ["horse", "sparrow", "tiger", "salmon", "beetle", "otter", "falcon", "walrus"]
 PLACES = ["river", "mountain", "harbour", "village", "forest"]
 TRAIN = [f"The old {animal} was seen again near the {place} last winter." for animal in ANIMALS for place in PLACES]
@@ -31,13 +32,34 @@ STSB: list[tuple[Any, ...]] = [
 ]
 SICK: list[tuple[Any, ...]] = [("A child waves.", "A kid is waving.", 4.9)]
 STS12: list[tuple[Any, ...]] = [("He left.", "He went away.", 4.5, "MSRpar")]
+NLI: list[tuple[Any, ...]] = [
+    (
+        f"The old {animal} was seen again near the river last winter.",
+        f"Somebody saw the {animal} in the cold season.",
+        None,
+        f"The {animal} was never seen again after it had left the river.",
+        "handwritten",
+    )
+    for animal in ANIMALS
+]
+GRADED: list[tuple[Any, ...]] = [
+    (
+        f"The old {animal} was seen again near the river last winter.",
+        f"Last winter somebody saw the aged {animal} by the river once more.",
+        f"The old {animal} was seen again.",
+        "Two farmers from the village sold their barn to a company.",
+        "handwritten",
+    )
+    for animal in ANIMALS
+]
 
 
 def params() -> Params:
     loaded = load_params(ROOT / "params.yaml")
     corpus = loaded.validation.corpus.model_copy(update={"min_rows": 20})
     sts = loaded.validation.sts.model_copy(update={"rows": {"STSB": 3, "STS13": 1500}})
-    validation = loaded.validation.model_copy(update={"sample": 2, "corpus": corpus, "sts": sts})
+    tuples = loaded.validation.tuples.model_copy(update={"min_rows": 8})
+    validation = loaded.validation.model_copy(update={"sample": 2, "corpus": corpus, "sts": sts, "tuples": tuples})
     return loaded.model_copy(update={"validation": validation})
 
 
@@ -58,6 +80,11 @@ def write_sts(stsb: list[tuple[Any, ...]], sick: list[tuple[Any, ...]], sts12: l
     write("data/sts/STS12.parquet", sts12, SUBSETS)
 
 
+def write_tuples(nli: list[tuple[Any, ...]], graded: list[tuple[Any, ...]]) -> None:
+    write("data/tuples/nli.parquet", nli, TUPLES)
+    write("data/tuples/sts.parquet", graded, TUPLES)
+
+
 @pytest.fixture(scope="module")
 def patch() -> Iterator[pytest.MonkeyPatch]:
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +96,8 @@ def good(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) ->
     patch.chdir(tmp_path_factory.mktemp("good"))
     write_corpus(TRAIN, HELDOUT)
     write_sts(STSB, SICK, STS12)
-    return {kind: validate(kind, params()) for kind in ("corpus", "sts")}
+    write_tuples(NLI, GRADED)
+    return {kind: validate(kind, params()) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +120,32 @@ def bad(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> 
         (None, "x", float("nan")),
     ]
     write_sts(pairs, [("A child waves.", "A kid is waving.", 0.5)], [])
-    return {kind: validate(kind, params()) for kind in ("corpus", "sts")}
+    write_tuples(*bad_tuples())
+    return {kind: validate(kind, params()) for kind in KINDS}
 
 
-@pytest.mark.parametrize("kind", ["corpus", "sts"])
+def bad_tuples() -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
+    (anchor, positive, intermediate, negative, provenance), *rest = GRADED
+    copied = anchor.replace("seen", "spotted")  # one word of 11
+    nli = [
+        (*NLI[0][:4], None),
+        (*NLI[1][:2], "The tiger was seen.", *NLI[1][3:]),
+        (NLI[2][0], None, None, NLI[2][3], "handwritten"),
+        (NLI[3][0].upper(), NLI[3][0].replace(" ", "  "), None, NLI[3][3], "handwritten"),
+        ("Nobody.", "A dog is  RUNNING.", None, "[[File:Otter.jpg]] An otter swims in the river.", "handwritten"),
+        ("Der alte Hund wurde im letzten Winter wieder am Fluss gesehen.", NLI[5][1], None, NLI[5][3], "handwritten"),
+    ]
+    graded = [
+        (anchor, copied, intermediate, negative, provenance),
+        (f" {anchor.lower()}", positive, f"{anchor[:-1]} indeed.", negative, provenance),
+        *((row[0], row[1], row[3], row[2], row[4]) for row in rest[:3]),
+        (*rest[3][:2], None, *rest[3][3:]),
+        *rest[4:],
+    ]
+    return nli, graded
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_good_data_pass(good: dict[str, Report], kind: str) -> None:
     assert [outcome for outcome in good[kind]["expectations"] if not outcome["passed"]] == []
     assert good[kind]["passed"]
@@ -129,11 +179,33 @@ STS_FAULTS = [
     ("STS12", "there is a pair", 0),
     ("leakage", "at most 0.001 of the training sentences are an STS sentence", {"text": "A dog is\trunning."}),
 ]
+TUPLE_FAULTS = [
+    ("nli", "there are at least 8 tuples", 6),
+    ("nli", "no positive is null", {"anchor": NLI[2][0]}),
+    ("nli", "no provenance is null", {"anchor": NLI[0][0]}),
+    ("nli", "no two texts of a tuple are the same, case and white space aside", {"anchor": NLI[3][0].upper()}),
+    ("nli", "a positive is no near copy of its anchor: match error rate 0.1 or more", {"positive_apart": 0.0}),
+    ("nli", "every intermediate is null", {"intermediate": "The tiger was seen."}),
+    ("nli: texts", "a text has 3 to 64 words", {"role": "anchor", "text": "Nobody."}),
+    ("nli: texts", "markup is left in at most 0.001 of the texts", {"role": "negative"}),
+    ("nli: texts", "at most 0.02 of the texts are told to be in another language than en", {"role": "anchor"}),
+    ("nli: texts", "at most 0.001 of the texts are an STS sentence", {"text": "A dog is  RUNNING."}),
+    ("sts", "no intermediate is null", {"anchor": GRADED[4][0]}),
+    ("sts", "every anchor is another, case and white space aside", {"anchor": GRADED[0][0]}),
+    ("sts", "a positive is no near copy of its anchor: match error rate 0.1 or more", {"positive_apart": 1 / 11}),
+    ("sts", "an intermediate has fewer words than its anchor", {"shorter": False}),
+    (
+        "sts",
+        "in at most 0.2 of the tuples the intermediate is no nearer to the anchor, by match error rate, than the "
+        "negative",
+        {"intermediate": GRADED[1][3], "negative": GRADED[1][2]},
+    ),
+]
+FAULTS = {"corpus": CORPUS_FAULTS, "sts": STS_FAULTS, "tuples": TUPLE_FAULTS}
 
 
 @pytest.mark.parametrize(
-    ("kind", "suite", "expectation", "told"),
-    [("corpus", *fault) for fault in CORPUS_FAULTS] + [("sts", *fault) for fault in STS_FAULTS],
+    ("kind", "suite", "expectation", "told"), [(kind, *fault) for kind in FAULTS for fault in FAULTS[kind]]
 )
 def test_each_fault_is_found_and_shown(
     bad: dict[str, Report], kind: str, suite: str, expectation: str, told: Any
@@ -149,11 +221,10 @@ def test_each_fault_is_found_and_shown(
         assert outcome["observed"]["observed_value"] == told
 
 
-@pytest.mark.parametrize("kind", ["corpus", "sts"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_nothing_else_is_held_against_bad_data(bad: dict[str, Report], kind: str) -> None:
-    faults = {"corpus": CORPUS_FAULTS, "sts": STS_FAULTS}[kind]
     failed = {(each["suite"], each["expectation"]) for each in bad[kind]["expectations"] if not each["passed"]}
-    assert failed == {(suite, expectation) for suite, expectation, _ in faults}
+    assert failed == {(suite, expectation) for suite, expectation, _ in FAULTS[kind]}
 
 
 def test_a_wrong_type_ends_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
