@@ -4,13 +4,11 @@ How far it came is kept in delivery.json beside the journal. A crash between sen
 changes nothing: the run is found by its tag, MLflow keeps one of equal metric points, files and tags are overwritten.
 """
 
-import fcntl
 import json
 import logging
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -21,13 +19,14 @@ from components.files import written_whole
 from components.tracking import tags
 from components.tracking.encoder_model import log_encoder
 from components.tracking.journal import JOURNAL, Record, records
-from components.tracking.store import connect, experiment_id, is_server, probe, tracking_uri
+from components.tracking.store import connect, experiment_id, is_server, locked, probe, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 STATE = "delivery.json"
+LOCK = ".delivery.lock"
 METRICS_PER_BATCH = 1000  # MLflow's limits of one request
 PARAMS_PER_BATCH = 100
 PARAM_LENGTH = 6000
@@ -198,7 +197,7 @@ class _Courier:
     def _send_next(self) -> bool:
         """Send one batch; False when the journal has no more whole records."""
         client = self._client = self._client or connect()
-        with _locked(self.folder):
+        with locked(self.folder / LOCK):
             state = self._state(client)
             if state is None or state.run_id is None:
                 return False
@@ -243,7 +242,7 @@ def _ensure_run(client: "MlflowClient", folder: Path, state: _State) -> _State |
 
 def _parent_run(client: "MlflowClient", folder: Path) -> str | None:
     if folder.is_dir():
-        with _locked(folder):
+        with locked(folder / LOCK):
             state = _ensure_run(client, folder, _read_state(folder))
         if state is not None:
             return state.run_id
@@ -389,13 +388,6 @@ def _read_state(folder: Path) -> _State:
 def _write_state(folder: Path, state: _State) -> None:
     with written_whole(folder / STATE) as aside:
         aside.write_text(json.dumps(vars(state), indent=2) + "\n")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / ".delivery.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _not_from_delivery(record: logging.LogRecord) -> bool:

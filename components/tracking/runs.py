@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.evaluation.predictions import Scores, load_predictions
 from components.evaluation.result import RunResult
 from components.tracking import tags
 from components.tracking.store import connect, foreseen, is_server, tracking_uri
@@ -75,8 +76,6 @@ def run_url(run_id: str) -> str | None:
 
 
 def _result(client: "MlflowClient", run: "Run") -> RunResult:
-    from components.evaluation.predictions import load_predictions
-
     run_id, own = run.info.run_id, run.data.tags
     curves = {
         key: sorted((point.step, point.value) for point in client.get_metric_history(run_id, key))
@@ -84,7 +83,8 @@ def _result(client: "MlflowClient", run: "Run") -> RunResult:
     }
     files = {entry.path for entry in client.list_artifacts(run_id, str(Path(PREDICTIONS).parent))}
     with tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
-        gold, cosines = {}, {}
+        gold: Scores = {}
+        cosines: Scores = {}
         if PREDICTIONS in files:
             gold, cosines = load_predictions(Path(client.download_artifacts(run_id, PREDICTIONS, scratch)))
         patterns = {}

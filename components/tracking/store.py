@@ -1,5 +1,6 @@
 """Which MLflow store, and a client for it that finds out in seconds when no server answers."""
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.errors import CseflowError
+from components.files import written_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,6 +51,7 @@ def connect() -> "MlflowClient":
     if is_server(uri):
         probe(uri)
     with foreseen():
+        _set_up(uri)
         client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
         client.search_experiments(max_results=1)
     return client
@@ -108,10 +111,40 @@ def foreseen() -> Iterator[None]:
         raise CseflowError(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` against other processes and threads."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _set_up(uri: str) -> None:
+    """Make the tables of a new SQLite store, whole or not at all.
+
+    MLflow makes them where they are to stay, by dozens of migrations: two first runs at once, or one that is killed,
+    would leave a store that can't be opened any more.
+    """
+    from mlflow import MlflowClient
+
+    path = _sqlite_file(uri)
+    if path is None or path.exists():
+        return
+    with locked(path.with_name(f"{path.name}.lock")):
+        if not path.exists():
+            with written_whole(path) as aside:
+                MlflowClient(f"sqlite:///{aside}").search_experiments(max_results=1)
+
+
+def _sqlite_file(uri: str) -> Path | None:
+    name = uri.removeprefix("sqlite:///")
+    return Path(name).absolute() if name not in (uri, "", ":memory:") else None
+
+
 def _local_artifacts(uri: str) -> str | None:
-    if not uri.startswith("sqlite:///"):
-        return None  # a server or a shared data base has its own place for artifacts
-    return Path(uri.removeprefix("sqlite:///")).absolute().with_name("mlartifacts").as_uri()
+    path = _sqlite_file(uri)  # a server or a shared data base has its own place for artifacts
+    return None if path is None else path.with_name("mlartifacts").as_uri()
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,5 @@
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from server import free_port
 from components.errors import CseflowError
 from components.tracking.delivery import deliver
 from components.tracking.journal import Journal
-from components.tracking.store import connect, tracking_uri
+from components.tracking.store import connect, experiment_id, tracking_uri
 
 
 def test_the_default_store_is_a_file_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,6 +28,13 @@ def test_a_run_leaves_data_base_and_artifacts_and_nothing_else(
         journal.artifact("a.txt")
     deliver("runs/a")
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "mlartifacts", "mlflow.db", "runs"}
+
+
+def test_first_runs_at_once_share_one_new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with ThreadPoolExecutor(2) as pool:
+        clients = list(pool.map(lambda _: connect(), range(2)))
+    assert len({experiment_id(client, "test") for client in clients}) == 1
 
 
 def test_a_dead_server_is_found_out_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
