@@ -11,7 +11,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 WORDS = """the a an of in on to and is was are were it he she they his her its this that cat dog mat house river city
 king queen year book man woman child water fire sat ran saw made gave took old new red big small one two not no ##s
-##ed ##ing . , ? - 1 2 3""".split()
+##ed ##ing . , ? - 1 2 3"""
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("encoder")
     vocabulary = folder / "vocab.txt"
-    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]) + "\n")
+    vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]) + "\n")
     tokenizer = BertTokenizerFast(str(vocabulary), model_max_length=64)
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -1,5 +1,4 @@
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,11 +29,17 @@ def test_a_run_leaves_data_base_and_artifacts_and_nothing_else(
     assert {path.name for path in tmp_path.iterdir()} == {"a.txt", "mlartifacts", "mlflow.db", "runs"}
 
 
-def test_first_runs_at_once_share_one_new_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_was_killed_in_the_making_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.store.db import utils
+
+    def killed(engine: object) -> None:
+        raise KeyboardInterrupt
+
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
-    with ThreadPoolExecutor(2) as pool:
-        clients = list(pool.map(lambda _: connect(), range(2)))
-    assert len({experiment_id(client, "test") for client in clients}) == 1
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(utils, "_upgrade_db", killed)
+        connect()
+    assert experiment_id(connect(), "test") and not list(tmp_path.glob("*.tmp"))
 
 
 def test_a_dead_server_is_found_out_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
