@@ -99,49 +99,43 @@ def _draw(task: str, pairs: int, block: int, seed: int) -> NDArray[np.int64]:
     return stream.integers(pairs, size=(BLOCK, pairs))
 
 
-class _Buffers:
-    """Room for a block of one task's resamples, used again for every block: (BLOCK, pairs)."""
+class _Room:
+    """Arrays for one block of resamples of one task, used again for every block: fresh ones cost more than the sums."""
 
     def __init__(self, pairs: int) -> None:
         self.counts = np.empty((BLOCK, pairs), np.int32)  # how often each pair was drawn
         self.sorted = np.empty((BLOCK, pairs), np.int32)  # the same, in the order of one array's values
         self.below = np.zeros((BLOCK, pairs + 1), np.int32)  # how many drawn pairs stand before each of the sorted
-        self.low = np.empty((BLOCK, pairs), np.int32)
-        self.high = np.empty((BLOCK, pairs), np.int32)
-        self.weights = np.empty((BLOCK, pairs))
-        self.gold, self.ranks = np.empty((2, BLOCK, pairs))
-        self.weighted = np.empty((BLOCK, pairs))
+        self.weights, self.gold, self.ranks, self.products = np.empty((4, BLOCK, pairs))
 
 
 class _Order(NamedTuple):
-    """One array sorted: `order` (pairs,), and for each pair the half-open range of its ties among the sorted."""
+    """One array sorted, and cut where its value changes."""
 
-    order: NDArray[np.intp]
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
+    order: NDArray[np.intp]  # (pairs,)
+    bounds: NDArray[np.intp]  # (distinct + 1,): where among the sorted each distinct value begins, and the end
+    group: NDArray[np.intp]  # (pairs,): which distinct value each pair has
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Order":
-        order = np.argsort(values, kind="stable")
-        ordered = values[order]
-        return cls(order, np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right"))
+        _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+        return cls(np.argsort(group, kind="stable"), np.concatenate([[0], np.cumsum(sizes)]), group)
 
-    def rank(self, room: _Buffers, out: FloatArray) -> None:
-        """Write to `out` twice the distance of each pair's mid-rank from the mean rank, in every resample."""
+    def rank(self, room: _Room, out: FloatArray) -> None:
+        """Write to `out` twice the mid-rank, less 1, of each pair in each resample."""
         np.take(room.counts, self.order, axis=1, out=room.sorted, mode="clip")
         np.cumsum(room.sorted, axis=1, dtype=np.int32, out=room.below[:, 1:])
-        np.take(room.below, self.low, axis=1, out=room.low, mode="clip")
-        np.take(room.below, self.high, axis=1, out=room.high, mode="clip")
-        # Ranks low + 1 to high are tied: mid-rank (low + high + 1) / 2; the mean of all is (pairs + 1) / 2.
-        np.add(room.low, room.high, out=room.low)
-        np.subtract(room.low, len(self.order), out=out, casting="unsafe")
+        # Ranks from below[start] + 1 to below[end] are tied; their mean is half of below[start] + below[end] + 1.
+        below = np.take(room.below, self.bounds, axis=1)
+        np.take(below[:, :-1] + below[:, 1:], self.group, axis=1, out=room.sorted, mode="clip")
+        out[:] = room.sorted
 
 
 class _Systems(NamedTuple):
     """One task's gold scores and what the two systems make of it, each sorted once."""
 
     values: FloatArray  # gold, then the candidate's seeds, then the reference's: (1 + seeds + seeds, pairs)
-    weights: FloatArray  # of each row but the first in the gain
+    seeds: int  # the candidate's
     orders: list[_Order]
 
     @classmethod
@@ -155,29 +149,34 @@ class _Systems(NamedTuple):
         values = np.concatenate(rows)
         if not np.isfinite(values).all():
             raise ValueError(f"{task}: a score or similarity is not finite")
-        weights = [np.full(len(row), sign / len(row)) for row, sign in zip(rows[1:], (100.0, -100.0), strict=True)]
-        return cls(values, np.concatenate(weights), [_Order.of(row) for row in values])
+        return cls(values, len(rows[1]), [_Order.of(row) for row in values])
 
     def observed_gain(self) -> float:
-        return float(self.weights @ [spearman(self.values[0], row) for row in self.values[1:]])
+        return float(self._gain(np.array([spearman(self.values[0], row) for row in self.values[1:]])))
+
+    def _gain(self, correlations: FloatArray) -> FloatArray:
+        """From (systems, …) to (…); exactly 0 where the two systems are the same."""
+        return 100 * (correlations[: self.seeds].mean(axis=0) - correlations[self.seeds :].mean(axis=0))
 
     def resampled_gains(self, task: str, seed: int, blocks: range) -> FloatArray:
         """Gains in the resamples of `blocks`: (len(blocks), BLOCK)."""
         pairs = self.values.shape[1]
-        room = _Buffers(pairs)
-        gains = np.zeros((len(blocks), BLOCK))
+        centre = float(pairs) ** 3  # what the mean rank adds to a sum of products of two rows of ranks
+        room = _Room(pairs)
+        gains = np.empty((len(blocks), BLOCK))
+        correlations = np.zeros((len(self.orders) - 1, BLOCK))
         for gain, block in zip(gains, blocks, strict=True):
             for counts, indices in zip(room.counts, _draw(task, pairs, block, seed), strict=True):
                 counts[:] = np.bincount(indices, minlength=pairs)
             room.weights[:] = room.counts
-            self.orders[0].rank(room, room.gold)
-            np.multiply(room.gold, room.weights, out=room.weighted)
-            gold_squares = np.vecdot(room.weighted, room.gold)
-            room.gold, room.weighted = room.weighted, room.gold  # from here on, gold stands weighted
-            for order, weight in zip(self.orders[1:], self.weights, strict=True):
+            self.orders[0].rank(room, room.ranks)
+            np.multiply(room.ranks, room.weights, out=room.gold)
+            gold_squares = np.vecdot(room.gold, room.ranks) - centre
+            for order, correlation in zip(self.orders[1:], correlations, strict=True):
                 order.rank(room, room.ranks)
-                products = np.vecdot(room.gold, room.ranks)
-                np.multiply(room.ranks, room.weights, out=room.weighted)
-                scale = np.sqrt(gold_squares * np.vecdot(room.weighted, room.ranks))
-                gain += weight * np.divide(products, scale, out=np.zeros(BLOCK), where=scale > 0)
+                np.multiply(room.ranks, room.weights, out=room.products)
+                scale = np.sqrt(gold_squares * (np.vecdot(room.products, room.ranks) - centre))
+                covariance = np.vecdot(room.gold, room.ranks) - centre
+                correlation[:] = np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)
+            gain[:] = self._gain(correlations)
         return gains

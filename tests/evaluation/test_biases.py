@@ -1,0 +1,42 @@
+"""Length bias (ESimCSE, section 1) and similarity patterns (NGCSE, appendix)."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+from components.evaluation.length_bias import length_bias
+from components.evaluation.patterns import match_error_rate, similarity_patterns
+from components.evaluation.sts_data import StsPairs
+from tests.evaluation.toys import hashed
+
+
+def test_length_bias_parts_pairs_at_three_words() -> None:
+    words = ["w", "w w w w", "w w w w w", "w " * 9] * 5
+    gold, cosines = np.random.default_rng(0).random((2, 20))
+    bias = length_bias(StsPairs(["w"] * 20, words, gold), cosines)
+    near = np.arange(20) % 4 < 2
+    expected = [100 * spearmanr(gold[side], cosines[side]).statistic for side in (near, ~near)]
+    assert bias == pytest.approx((*expected, expected[0] - expected[1]))
+
+
+# Of the last, "x" for "b" and an added "e": two edits, three words kept.
+@pytest.mark.parametrize(
+    ("first", "second", "rate"),
+    [("a b", "a b", 0), ("a b", "c d e", 1), ("", "", 0), ("a b c", "a c", 1 / 3), ("a b c d", "a x c d e", 2 / 5)],
+)
+def test_match_error_rate_counts_words(first: str, second: str, rate: float) -> None:
+    assert match_error_rate(first, second) == pytest.approx(rate)
+
+
+def test_patterns_tell_positive_from_negative_pairs() -> None:
+    patterns = similarity_patterns(hashed, (["a b", "c"], ["a b", "c"]), (["a b"], ["x y"]))
+    means = [patterns[side]["match_error_rate"]["mean"] for side in ("positive", "negative")]
+    assert means == [0, 1] and patterns["positive"]["cosine"]["mean"] == pytest.approx(1)
+
+
+def test_patterns_count_every_pair_and_fit_json() -> None:
+    patterns = json.loads(json.dumps(similarity_patterns(hashed, (["a", "b"], ["a", "c"]), ([], []))))
+    counts = {side: sum(patterns[side]["cosine"]["counts"]) for side in patterns}
+    assert counts == {"positive": 2, "negative": 0} and patterns["negative"]["cosine"]["mean"] is None
