@@ -8,6 +8,7 @@ import pytest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small, threads only wait for each other
 
 WORDS = """the a an of in on to and is was are were it he she they his her its this that cat dog mat house river city
 king queen year book man woman child water fire sat ran saw made gave took old new red big small one two not no ##s
