@@ -12,8 +12,9 @@ MARK = "[X]"  # stands for the sentence in a template
 class Encoder(Section):
     """`head: training` drops the MLP at export (SimCSE, unsupervised); `always` keeps it (supervised).
 
-    `templates` serve pooling `prompt_mask` alone, the others take the sentence as it is: the first wraps the anchor (and
-    every sentence in use), the last all other views; `[X]` is the sentence's place, `[MASK]` the one that is read off.
+    `templates` serve pooling `prompt_mask` alone, the others take the sentence as it is: the first wraps the anchor
+    (and every sentence in use), the last all other views; `[X]` is the sentence's place, `[MASK]`, after it, is the one
+    that is read off. The checkpoint's own bound on tokens counts where `max_length` is above it.
     """
 
     source: str = "encoder"
@@ -27,4 +28,6 @@ class Encoder(Section):
         for template in self.templates:
             if template.count(MARK) != 1 or template.count("[MASK]") != 1:
                 raise ValueError(f"template {template!r} must hold {MARK} once and [MASK] once")
+            if template.index("[MASK]") < template.index(MARK):
+                raise ValueError(f"template {template!r} must hold [MASK] after {MARK}: views mask words before it")
         return self

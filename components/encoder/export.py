@@ -37,7 +37,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         if settings.pooling == "prompt_mask":
             tokenizer = _prompting_tokenizer(tokenizer, encoder.anchor_template)
         tokenizer.save_pretrained(plain)
-        modules.append(Transformer(plain, max_seq_length=settings.max_length))
+        modules.append(Transformer(plain, max_seq_length=encoder.max_length))
         if every_layer:
             layers = int(encoder.transformer.config.num_hidden_layers)
             weights = torch.zeros(layers + 1)
@@ -84,5 +84,7 @@ def _prompting_tokenizer(tokenizer: PreTrainedTokenizerBase, template: Template)
         tokenizer_object=backend,
         model_max_length=tokenizer.model_max_length,
         model_input_names=tokenizer.model_input_names,
+        padding_side=tokenizer.padding_side,
+        split_special_tokens=tokenizer.split_special_tokens,
         **tokenizer.special_tokens_map,
     )

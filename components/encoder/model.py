@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -14,14 +15,15 @@ from components.config.encoder import Encoder
 from components.encoder.batch import TokenBatch, token_batch
 from components.encoder.pooling import pool
 from components.encoder.templates import TokenIds, templates_for
-from components.errors import CseflowError, DataError
+from components.errors import ConfigError, CseflowError, DataError
 
 
 class SentenceEncoder(nn.Module):
     """Sentences to embeddings.
 
     `forward` gives what the objective sees (with the head, if there is one); `embed` gives what users get (the head
-    only where `settings.head` is `always`). Both follow the module's training mode as to dropout.
+    only where `settings.head` is `always`). Both follow the module's training mode as to dropout. Texts are cut to
+    `max_length` tokens: the settings', or fewer where the checkpoint takes no more.
     """
 
     def __init__(self, transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> None:
@@ -32,7 +34,15 @@ class SentenceEncoder(nn.Module):
         self.tokenizer = tokenizer
         self.settings = settings
         self.dim = int(transformer.config.hidden_size)
+        # The tokenizer's bound counts too: two of RoBERTa's positions are not for tokens. XLNet says -1: no bound.
+        positions = getattr(transformer.config, "max_position_embeddings", -1)
+        bounds = [settings.max_length, tokenizer.model_max_length, positions]
+        self.max_length = min(bound for bound in bounds if bound > 0)
         self.anchor_template, self.view_template = templates_for(tokenizer, settings)
+        if tokenizer.pad_token_id in self.anchor_template.ids + self.view_template.ids:
+            raise CseflowError(
+                "the encoder's tokenizer pads with a token it also puts around texts; choose another one"
+            )
         self.head: nn.Module | None = None
         if settings.head != "none":
             # SimCSE's MLP: one dense layer of the same width and tanh, initialised as BERT's own layers are.
@@ -53,9 +63,10 @@ class SentenceEncoder(nn.Module):
         if not Path(folder).is_dir():
             raise DataError(f"{folder} is missing; run `dvc repro` to fetch the encoder")
         try:
-            tokenizer = AutoTokenizer.from_pretrained(str(folder))
+            # A text's own "[PAD]" or "[MASK]" is plain text: only templates, views and padding put in the tokens.
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="right", split_special_tokens=True)
             transformer = AutoModel.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             raise DataError(f"{folder} holds no readable transformers checkpoint: {_one_line(error)}") from error
         return cls(transformer, tokenizer, settings)
 
@@ -86,12 +97,14 @@ class SentenceEncoder(nn.Module):
             pooled.append(pool(states, ids, attended, self.settings.pooling, self.tokenizer.mask_token_id))
         return torch.cat(pooled)[batch["place"]]
 
-    def tokenise(self, texts: Sequence[str], *, anchor: bool = True, max_length: int | None = None) -> list[TokenIds]:
-        """Whole sequences, template and special tokens included, cut to `max_length` (default: the settings')."""
+    def tokenise(self, texts: Sequence[str], *, anchor: bool = True) -> list[TokenIds]:
+        """Whole sequences, template and special tokens included, cut to `max_length`."""
         template = self.anchor_template if anchor else self.view_template
-        room = (max_length or self.settings.max_length) - template.tokens
+        room = self.max_length - len(template.ids)
         if room < 1:
-            raise CseflowError(f"max_length leaves no room beside the {template.tokens} tokens of the template")
+            raise ConfigError(
+                f"encoder.max_length: {self.max_length} tokens leave no room beside the template's {len(template.ids)}"
+            )
         encoded = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=room)
         return [template.wrap(np.array(ids, dtype=np.int32)) for ids in encoded.input_ids]
 

@@ -20,9 +20,9 @@ class Template:
     after: TokenIds
 
     @property
-    def tokens(self) -> int:
-        """How many tokens the template adds."""
-        return len(self.before) + len(self.after)
+    def ids(self) -> list[int]:
+        """The tokens that the template adds."""
+        return [*self.before.tolist(), *self.after.tolist()]
 
     def wrap(self, content: TokenIds) -> TokenIds:
         """The whole sequence, from `content` (tokens,) without special tokens."""
@@ -48,7 +48,10 @@ def prompt_template(tokenizer: PreTrainedTokenizerBase, text: str) -> Template:
     plain = plain_template(tokenizer)
     left, right = text.replace("[MASK]", tokenizer.mask_token).split(MARK)
     before, after = (
-        np.array(tokenizer(side.strip(), add_special_tokens=False).input_ids, dtype=np.int32) for side in (left, right)
+        np.array(
+            tokenizer(side.strip(), add_special_tokens=False, split_special_tokens=False).input_ids, dtype=np.int32
+        )
+        for side in (left, right)
     )
     return Template(np.concatenate([plain.before, before]), np.concatenate([after, plain.after]))
 
