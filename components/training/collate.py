@@ -25,8 +25,8 @@ class Batch(TypedDict):
 class Collator:
     """Builds a `Batch` from (part, row) pairs.
 
-    Anchor and positive are always encoded apart, so that they differ by dropout even where they are one text; any other
-    role that names the positive's column shares its embedding.
+    Anchor and positive are always encoded apart, so that they differ by dropout even where they are one text; other
+    roles that name the positive's column, or one another's, share one embedding.
     """
 
     def __init__(self, parts: Sequence[PartRows], encoder: SentenceEncoder, *, rows: int | None = None) -> None:
@@ -40,9 +40,10 @@ class Collator:
         sequences: list[TokenIds] = []
         roles: dict[str, list[int]] = {"anchor": [], "positive": []}
 
-        def add(role: str, ids: TokenIds, template: Template) -> None:
+        def add(role: str, ids: TokenIds, template: Template) -> int:
             roles.setdefault(role, []).append(len(sequences))
             sequences.append(template.wrap(ids))
+            return len(sequences) - 1
 
         drawn = np.asarray(pairs, dtype=np.int64)
         for number, part in enumerate(self._parts):
@@ -53,22 +54,20 @@ class Collator:
             taken = {name: column.take(rows) for name, column in part.columns.items()}
             for i in range(len(rows)):
                 text = {name: ids for name, column in taken.items() if (ids := column[i]) is not None}
-                add("anchor", text[names.anchor], self._anchor)
-                add("positive", text[names.positive], self._view)
-                anchor, positive = roles["anchor"][-1], roles["positive"][-1]
-                if names.negative is not None:
-                    add("negative", text[names.negative], self._view)
+                anchor = add("anchor", text[names.anchor], self._anchor)
+                placed = {names.positive: add("positive", text[names.positive], self._view)}
+                others = [("negative", names.negative)] if names.negative is not None else []
                 if names.near in text and names.far in text:
-                    add("near", text[names.near], self._view)
-                    add("far", text[names.far], self._view)
+                    others += [("near", names.near), ("far", names.far)]
                     roles.setdefault(ANCHOR_OF_MASKS, []).append(anchor)
-                for k, name in enumerate(names.levels):
-                    if name == names.positive:
-                        roles.setdefault(f"level_{k}", []).append(positive)
-                    else:
-                        add(f"level_{k}", text[name], self._view)
                 if names.levels:
+                    others += [(f"level_{k}", name) for k, name in enumerate(names.levels)]
                     roles.setdefault(ANCHOR_OF_LEVELS, []).append(anchor)
+                for role, name in others:
+                    if name in placed:
+                        roles.setdefault(role, []).append(placed[name])
+                    else:
+                        placed[name] = add(role, text[name], self._view)
         return {
             "tokens": token_batch(sequences, self._pad_id, rows=self._rows),
             "roles": {role: torch.tensor(places) for role, places in roles.items()},

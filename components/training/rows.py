@@ -31,6 +31,10 @@ class Column(Protocol):
         """The token ids of `rows`; None where a row has none."""
         ...
 
+    def present(self) -> NDArray[np.bool_]:
+        """Which rows have token ids, (len,)."""
+        ...
+
 
 class StoredColumn:
     """A view written by `components.augmentation`, memory-mapped."""
@@ -55,6 +59,9 @@ class StoredColumn:
         present = lists.is_valid().to_numpy(zero_copy_only=False)
         return [ids[offsets[i] : offsets[i + 1]] if present[i] else None for i in range(len(lists))]
 
+    def present(self) -> NDArray[np.bool_]:
+        return self._stored.data.column(self._name).is_valid().to_numpy()
+
 
 class TextColumn:
     """A column of a tuple set, tokenised when it is opened; kept in memory."""
@@ -68,6 +75,9 @@ class TextColumn:
     def take(self, rows: Rows) -> list[TokenIds | None]:
         ids, offsets = self._tokens
         return [ids[offsets[row] : offsets[row + 1]] for row in rows]
+
+    def present(self) -> NDArray[np.bool_]:
+        return np.ones(len(self), dtype=np.bool_)
 
 
 class PartRows(NamedTuple):
@@ -95,7 +105,7 @@ def load_part(part: Part, tokenise: Tokenise, *, seed: int) -> PartRows:
     names = columns_of(part.roles)
     if part.set == "corpus":
         train, heldout = _views(names, "train"), _views(names, "heldout")
-        return PartRows(part, train, _all_rows(train), heldout, _all_rows(heldout))
+        return PartRows(part, train, _whole_rows(part, train, "train"), heldout, _whole_rows(part, heldout, "heldout"))
     texts = read_tuples(part.set, names)
     columns = {name: TextColumn(tokenise(texts[name])) for name in names}
     shuffled = np.random.default_rng(seed).permutation(len(texts[names[0]]))
@@ -113,8 +123,13 @@ def _views(names: Sequence[str], split: str) -> dict[str, Column]:
     return views
 
 
-def _all_rows(columns: Mapping[str, Column]) -> Rows:
-    return np.arange(len(next(iter(columns.values()))), dtype=np.int64)
+def _whole_rows(part: Part, columns: Mapping[str, Column], split: str) -> Rows:
+    """Rows with a text for every role but near and far, which a batch can do without."""
+    needed = columns_of(part.roles.model_copy(update={"near": None, "far": None}))
+    rows = np.flatnonzero(np.logical_and.reduce([columns[name].present() for name in needed]))
+    if not len(rows):
+        raise DataError(f"no row of the {split} split has all of {', '.join(needed)}; look at the corpus and its views")
+    return rows
 
 
 def view_folder(column: str, split: str) -> Path:
