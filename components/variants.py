@@ -16,13 +16,17 @@ Objective = Callable[[Embeddings], dict[str, Tensor]]
 def compose(variant: Variant) -> Objective:
     """The variant's objective: from embeddings by role to each term's weighted loss, a scalar; their sum is the loss.
 
-    A triplet term whose rows are all absent from a batch contributes nothing to it.
+    A triplet term whose rows are all absent from a batch contributes nothing to it. Terms of one name are added up.
     """
     parts = [(term.term, term.weight, _term(term)) for term in variant.objective]
 
     def objective(embeddings: Embeddings) -> dict[str, Tensor]:
-        losses = {name: (weight, loss(embeddings)) for name, weight, loss in parts}
-        return {name: weight * loss for name, (weight, loss) in losses.items() if loss is not None}
+        losses: dict[str, Tensor] = {}
+        for name, weight, term in parts:
+            loss = term(embeddings)
+            if loss is not None:
+                losses[name] = losses.get(name, 0.0) + weight * loss
+        return losses
 
     return objective
 
