@@ -87,6 +87,8 @@ class ContrastiveTrainer(Trainer):
             report_to="none",
             disable_tqdm=True,
         )
+        # DataParallel can't split a batch of roles: several devices take several processes, by torchrun.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
         super().__init__(
             model=model,
             args=arguments,
