@@ -15,7 +15,7 @@ from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
 from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
-from components.tracking.runs import find_finished
+from components.tracking.runs import BEST_STEP, find_finished
 from components.training.fingerprint import fingerprint
 from components.training.rows import columns_of, read_tuples, view_folder
 from components.training.run import DEV, ENCODER, PLAIN_PAIRS, train
@@ -150,7 +150,7 @@ class Run:
             curves(self.folder),
             {name: tuple_pairs(name) for name in self._tuple_sets()},
         )
-        journal.metrics(measured.metrics | {"train/best_step": outcome.best_step}, outcome.steps)
+        journal.metrics(measured.metrics | {BEST_STEP: outcome.best_step}, outcome.steps)
         scores = self.folder / "scores"
         scores.mkdir(exist_ok=True)
         save_predictions(scores / "predictions.parquet", measured.gold, measured.cosines)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 PREDICTIONS = "scores/predictions.parquet"
 PATTERNS = "scores/patterns.json"
 REPORT = "report"
+BEST_STEP = "train/best_step"  # the step whose weights were exported
 
 
 def find_finished(experiment: str, fingerprint: str) -> str | None:
@@ -75,6 +76,18 @@ def run_url(run_id: str) -> str | None:
         return f"{uri}/#/experiments/{client.get_run(run_id).info.experiment_id}/runs/{run_id}"
 
 
+def _at_best_step(curves: dict[str, list[tuple[int, float]]]) -> dict[str, float]:
+    """What was measured at the step whose weights the run handed on; MLflow's own last values are of the last step."""
+    best = int(curves.get(BEST_STEP, [(0, 0.0)])[-1][1])
+    return {
+        key: value
+        for key, points in curves.items()
+        if key.startswith(("geometry/", "sts/")) and len(points) > 1
+        for step, value in points
+        if step == best
+    }
+
+
 def _result(client: "MlflowClient", run: "Run") -> RunResult:
     run_id, own = run.info.run_id, run.data.tags
     curves = {
@@ -94,7 +107,7 @@ def _result(client: "MlflowClient", run: "Run") -> RunResult:
         variant=own.get(tags.VARIANT, run.info.run_name),
         seed=int(own.get(tags.SEED, 0)),
         run_id=run_id,
-        metrics=dict(run.data.metrics),
+        metrics=run.data.metrics | _at_best_step(curves),
         curves=curves,
         gold=gold,
         cosines=cosines,

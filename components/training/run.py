@@ -67,9 +67,7 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
         )
         for part in settings.variant.data or [PLAIN_PAIRS]
     ]
-    trace = Trace(
-        encoder, parts, load_sts(DEV), params.evaluation, batch_size=settings.training.batch_size, seed=params.seed
-    )
+    trace = Trace(encoder, parts, load_sts(DEV), params.evaluation, training=settings.training, seed=params.seed)
     if settings.variant.objective:
         outcome = _optimise(encoder, parts, trace, settings, seed, folder, record)
     else:

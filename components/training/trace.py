@@ -6,11 +6,13 @@ import numpy as np
 import torch
 
 from components.config.evaluation import Evaluation
+from components.config.training import Training
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs
+from components.training.hardware import precision
 from components.training.plan import rows_per_batch
 from components.training.rows import PartRows
 
@@ -33,16 +35,17 @@ class Trace:
         dev: StsPairs,
         evaluation: Evaluation,
         *,
-        batch_size: int,
+        training: Training,
         seed: int,
     ) -> None:
-        """`batch_size` is that of training, by which the held-out pairs are shared among the parts."""
+        """Draw the samples: of held-out pairs, each part of the data as its share in a batch of `training` is."""
         self._batch_size = evaluation.batch_size
         self._seed = seed
         self._dev = {DEV: dev}
         samples = evaluation.geometry
         sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples, seed)
-        self._heldout = heldout_pairs(encoder, parts, batch_size, samples.samples, seed)
+        self._half = precision(training) == "bf16"  # as training runs; scores are taken in float32, as they are in use
+        self._heldout = heldout_pairs(encoder, parts, training.batch_size, samples.samples, seed)
         self._dev_pairs = (encoder.tokenise(sample.first), encoder.tokenise(sample.second, anchor=False))
         self._dev_sentences = encoder.tokenise(sample.sentences)
 
@@ -50,7 +53,8 @@ class Trace:
         """`sts/STSB-dev` (×100), and alignment and uniformity of both kinds of pairs."""
         scores = evaluate_sts(lambda texts: encoder.encode(texts, self._batch_size), self._dev).scores
         cuda = [encoder.device] if encoder.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=cuda):
+        half = torch.autocast(encoder.device.type, torch.bfloat16, enabled=self._half)
+        with torch.random.fork_rng(devices=cuda), half:
             torch.manual_seed(self._seed)
             anchors, positives, first, second, sentences = (
                 torch.from_numpy(encoder.embed_sequences(side, batch_size=self._batch_size, dropout=True))

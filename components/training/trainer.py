@@ -197,6 +197,6 @@ class QuietProgress(ProgressCallback):
             return
         shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
         self._shown = getattr(self, "_shown", {}) | {
-            key: f"{value:.3f}" for key, value in shown.items() if value is not None
+            key: f"{value:.4g}" for key, value in shown.items() if value is not None
         }
         self.training_bar.set_postfix(self._shown)
