@@ -7,6 +7,6 @@ CORPUS = Path("data/corpus")  # train.parquet, heldout.parquet, summary.json
 VIEWS = Path("data/views")  # <split>/<view>: tokenised sentences of train and heldout
 TUPLES = Path("data/tuples")  # nli.parquet, sts.parquet
 STS = Path("data/sts")  # <task>.parquet, and STSB-dev.parquet
-VALIDATION = Path("data/validation")  # <kind>.json, one report per kind of data set
+VALIDATION = Path("data/validation")  # <kind>.json and <kind>.html, one report per kind of data set
 RUNS = Path("runs")  # one folder per training run: checkpoints, journal, exported encoder
 REPORTS = Path("reports")  # leaderboard, plots, verdicts

@@ -1,9 +1,10 @@
 """`python -m components.validation KIND`: the DVC stage that lets a data set pass or stops the pipeline.
 
-Passing writes data/validation/KIND.json, the stage's out. Failing shows the expectation with sample rows, writes
-KIND.failed.json beside it and exits with status 1, so DVC goes no further and dvc.lock keeps this stage's entry for the
-data that passed last. The bad data stay to be looked at; no report lets training use them. The good ones are still in
-DVC's cache, with their report: `git checkout dvc.lock && dvc checkout` brings back the version last committed.
+Passing writes data/validation/KIND.json and KIND.html, the stage's outs. Failing shows the expectation with sample
+rows, writes KIND.failed.json and KIND.failed.html in their place and exits with status 1, so DVC goes no further and
+dvc.lock keeps this stage's entry for the data that passed last. The bad data stay to be looked at; no report lets
+training use them. The good ones are still in DVC's cache, with their report: `git checkout dvc.lock && dvc checkout`
+brings back the version last committed.
 """
 
 import argparse
@@ -20,15 +21,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.validation", description="let a data set pass, or not")
     parser.add_argument("kind", choices=KINDS)
     kind = parser.parse_args().kind
-    report = validate(kind, load_params())
-    path = write_report(report)
+    report, page = validate(kind, load_params())
+    path = write_report(report, page)
+    look = path.with_suffix(".html")
     if not report["passed"]:
         failed = _shown(report)
         raise DataError(
-            f"the {kind} data failed {failed} of {len(report['expectations'])} expectations (see {path}); mend them or "
-            "params.yaml and run `dvc repro`, or take back the last good ones: git checkout dvc.lock && dvc checkout"
+            f"the {kind} data failed {failed} of {len(report['expectations'])} expectations (see {look}); "
+            "mend them or params.yaml and run `dvc repro`, or take back the last good ones: "
+            "git checkout dvc.lock && dvc checkout"
         )
-    sys.stdout.write(f"{path}: the {kind} data passed all {len(report['expectations'])} expectations\n")
+    sys.stdout.write(
+        f"{path}: the {kind} data passed all {len(report['expectations'])} expectations; to look at: {look}\n"
+    )
 
 
 def _shown(report: Report) -> int:

@@ -1,4 +1,4 @@
-"""Reports: data/validation/KIND.json for data that passed, KIND.failed.json for data that did not."""
+"""Reports: data/validation/KIND.json and .html for data that passed, KIND.failed.* for data that did not."""
 
 import json
 from collections.abc import Iterable
@@ -78,16 +78,22 @@ def passed(kinds: Iterable[str]) -> dict[str, bool]:
     return verdicts
 
 
-def write_report(report: Report) -> Path:
-    """Write the report under the name of its verdict and remove what the other verdict said; returns the path.
+def write_report(report: Report, page: str) -> Path:
+    """Write the report, and its page beside it, under the name of its verdict; remove what the other verdict said.
 
     A failing report never bears the passing one's name, so no passing report outlives stricter thresholds.
+
+    Returns:
+        The report's path.
     """
     kind = report["kind"]
     path, other = VALIDATION / f"{kind}.json", failed_report(kind)
     if not report["passed"]:
         path, other = other, path
     other.unlink(missing_ok=True)
+    other.with_suffix(".html").unlink(missing_ok=True)
+    with written_whole(path.with_suffix(".html")) as aside:
+        aside.write_text(page, encoding="utf-8")
     with written_whole(path) as aside:
         aside.write_text(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return path

@@ -1,4 +1,4 @@
-"""Great Expectations at work: a kind of data set in, a report out. No file, no server, no statistics sent."""
+"""Great Expectations at work: a kind of data set in, a report and its page out. No file, server or statistics."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from great_expectations.data_context.types.base import (
 
 from components.config import Params
 from components.files import file_digest
-from components.validation import corpus, sts, tuples
+from components.validation import corpus, docs, sts, tuples
 from components.validation.report import Outcome, Report
 from components.validation.suite import Suite
 
@@ -33,23 +33,29 @@ KINDS = {
 }
 
 
-def validate(kind: str, params: Params) -> Report:
+def validate(kind: str, params: Params) -> tuple[Report, str]:
     """Hold the data of one of `KINDS` against its suites; writes nothing.
+
+    Returns:
+        The report, and the same as a page of data docs, HTML.
 
     Raises:
         DataError: a file is missing or unreadable.
     """
     data = {path.as_posix(): file_digest(path, "md5") for path in KINDS[kind].files(params) if path.is_file()}
     outcomes: list[Outcome] = []
+    tables: dict[str, str] = {}
     for suite in KINDS[kind].suites(params):
-        found = _judge(suite, params.validation.sample)
+        found, tables[suite.name] = _judge(suite, params.validation.sample)
         outcomes += found
         if suite.fatal and not all(outcome["passed"] for outcome in found):
             break
-    return Report(kind=kind, passed=all(outcome["passed"] for outcome in outcomes), data=data, expectations=outcomes)
+    passed = all(outcome["passed"] for outcome in outcomes)
+    report = Report(kind=kind, passed=passed, data=data, expectations=outcomes)
+    return report, docs.page(report, tables)
 
 
-def _judge(suite: Suite, sample: int) -> list[Outcome]:
+def _judge(suite: Suite, sample: int) -> tuple[list[Outcome], str]:
     context = gx.get_context(
         mode="ephemeral",
         project_config=DataContextConfig(
@@ -68,8 +74,10 @@ def _judge(suite: Suite, sample: int) -> list[Outcome]:
             "unexpected_index_column_names": suite.shown,
         },
     ).results
-    outcomes = {outcome["expectation"]: outcome for outcome in (_outcome(suite.name, each, sample) for each in results)}
-    return [outcomes[str(each.description)] for each in suite.expectations]  # the suite's order, which results lose
+    described = {str(result["expectation_config"]["description"]): result for result in results}
+    results = [described[str(each.description)] for each in suite.expectations]  # the suite's order, which results lose
+    outcomes = [_outcome(suite.name, result, sample) for result in results]
+    return outcomes, docs.table(results, [outcome["sample"] for outcome in outcomes])
 
 
 OBSERVED = ("observed_value", "element_count", "unexpected_count", "unexpected_percent")

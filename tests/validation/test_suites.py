@@ -1,6 +1,8 @@
 """Each suite on a good data set, and on one that holds every fault it is there to find, each in rows of its own."""
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +99,7 @@ def good(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) ->
     write_corpus(TRAIN, HELDOUT)
     write_sts(STSB, SICK, STS12)
     write_tuples(NLI, GRADED)
-    return {kind: validate(kind, params()) for kind in KINDS}
+    return {kind: validate(kind, params())[0] for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +123,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory, patch: pytest.MonkeyPatch) -> 
     ]
     write_sts(pairs, [("A child waves.", "A kid is waving.", 0.5)], [])
     write_tuples(*bad_tuples())
-    return {kind: validate(kind, params()) for kind in KINDS}
+    return {kind: validate(kind, params())[0] for kind in KINDS}
 
 
 def bad_tuples() -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:
@@ -231,7 +233,7 @@ def test_a_wrong_type_ends_the_suite(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     write_corpus(TRAIN, HELDOUT)
     write("data/corpus/train.parquet", [("a", "b", "c")], pa.schema([(name, pa.string()) for name in CORPUS.names]))
-    report = validate("corpus", params())
+    report, _ = validate("corpus", params())
     assert report["expectations"][-1]["suite"] == "train: schema"
     assert [each["expectation"] for each in report["expectations"] if not each["passed"]] == ["id is int64"]
 
@@ -252,26 +254,42 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_stage_lets_good_data_pass_and_leaves_nothing_but_its_report(run: Path) -> None:
+def test_the_stage_lets_good_data_pass_and_leaves_nothing_but_its_outs(run: Path) -> None:
     before = set(run.rglob("*"))
     stage.main()
     require_passed("corpus", ["data/corpus/train.parquet"])
-    assert set(run.rglob("*")) - before == {run / "data/validation", run / "data/validation/corpus.json"}
+    made = {"data/validation", "data/validation/corpus.json", "data/validation/corpus.html"}
+    assert set(run.rglob("*")) - before == {run / path for path in made}
 
 
 def test_the_same_data_give_the_same_bytes(run: Path) -> None:
-    report = run / "data/validation/corpus.json"
+    outs = [run / "data/validation/corpus.json", run / "data/validation/corpus.html"]
     stage.main()
-    first = report.read_bytes()
+    first = [out.read_bytes() for out in outs]
     stage.main()
-    assert report.read_bytes() == first
+    assert [out.read_bytes() for out in outs] == first
 
 
 def test_the_stage_stops_bad_data_with_rows_to_look_at(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stage.main()
     write_corpus([*TRAIN, "See [[the otter]] for all of the others."], HELDOUT)
-    with pytest.raises(DataError, match=r"failed 1 of 25 expectations \(see data/validation/corpus.failed.json\)"):
+    with pytest.raises(DataError, match=r"failed 1 of 25 expectations \(see data/validation/corpus.failed.html\)"):
         stage.main()
     assert "See [[the otter]] for all of the others." in capsys.readouterr().err
     assert not (run / "data/validation/corpus.json").exists()
     assert json.loads((run / "data/validation/corpus.failed.json").read_text())["passed"] is False
+
+
+def test_the_page_shows_rows_that_fail_and_runs_nothing_of_theirs(run: Path) -> None:
+    hostile = "See [[the otter]] <script>alert(1)</script> & all of the others."
+    write_corpus([*TRAIN, hostile], HELDOUT)
+    with pytest.raises(DataError):
+        stage.main()
+    page = (run / "data/validation/corpus.failed.html").read_text()
+    assert html.escape(hostile, quote=False) in page
+    assert "<script" not in page
+
+
+def test_the_page_needs_nothing_from_elsewhere(run: Path) -> None:
+    stage.main()
+    assert not re.search(r"""(src|href)=["'](?!#)""", (run / "data/validation/corpus.html").read_text())
