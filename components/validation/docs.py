@@ -1,6 +1,6 @@
 """Data docs: a kind's verdicts as one page, by Great Expectations' own renderers.
 
-Its site is not used as it comes: each page would load styles, icons and scripts from eight hosts, bear the time of
+Its site is not used as it comes: each page would load styles, icons and scripts from seven hosts, bear the time of
 day, show texts of the data unescaped, and `False` in place of the row that fails. This page stands alone, and the
 same verdicts give the same bytes.
 """
