@@ -32,7 +32,7 @@ def clean(pages: Iterable[Page], settings: Corpus) -> Cleaned:
     cleaned = Cleaned([], Counter())
     for page in pages:
         for sentence in _sentences(page, settings, cleaned.faults):
-            reason = fault(sentence, settings)
+            reason = fault(sentence, settings) if settings.filter else None if sentence.strip() else "length"
             if reason is None:
                 cleaned.rows.append((sentence, page.title))
             else:
