@@ -105,6 +105,8 @@ class SentenceEncoder(nn.Module):
             raise ConfigError(
                 f"encoder.max_length: {self.max_length} tokens leave no room beside the template's {len(template.ids)}"
             )
+        if not texts:
+            return []  # which the tokenizer does not take
         encoded = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=room)
         return [template.wrap(np.array(ids, dtype=np.int32)) for ids in encoded.input_ids]
 
