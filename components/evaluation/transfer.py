@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from components.errors import DataError
 from components.evaluation.embed import Encode, embed_distinct
 from components.evaluation.sts_data import lines_of, senteval_places
 
-FOLDS = 10  # where the data have no split of their own
-INNER_FOLDS = 5  # to choose the regularisation where they have no dev part
+FOLDS = 10  # of SentEval's cross-validation, the one that scores and the one that chooses the regularisation
 MAX_ITERATIONS = 1000
 STRENGTHS = [2.0**k for k in range(-2, 4)]  # inverse regularisation (C) to choose from, those of SentEval
 
@@ -63,10 +63,9 @@ def evaluate_transfer(encode: Encode, tasks: Mapping[str, Path], *, seed: int = 
     """Accuracy ×100 of each task (MR, CR, SUBJ, MPQA, SST2, TREC, MRPC) and `transfer_avg`, their mean.
 
     Embeddings are taken as they are, as SentEval does, and classified by multinomial logistic regression with an L2
-    penalty. MR, CR, SUBJ and MPQA: mean over 10 stratified folds, the penalty chosen by 5-fold cross-validation inside
-    each fold's training part (SentEval takes 10 there too: four times the work for a choice among six penalties).
-    TREC and MRPC: the penalty chosen by 5-fold cross-validation on the training part; SST2: on its dev part. MRPC's
-    pair (u, v) is classified by |u − v| and u∗v.
+    penalty. MR, CR, SUBJ and MPQA: mean over 10 stratified folds, the penalty chosen by 10-fold cross-validation inside
+    each fold's training part. TREC and MRPC: the penalty chosen by 10-fold cross-validation on the training part; SST2:
+    on its dev part. MRPC's pair (u, v) is classified by |u − v| and u∗v.
 
     Args:
         tasks: task → SentEval's folder, or the task's own.
@@ -81,7 +80,8 @@ def evaluate_transfer(encode: Encode, tasks: Mapping[str, Path], *, seed: int = 
         embedded = iter(embed_distinct(encode, *(side for part in parts for side in part.texts)))
         features = [_features(*(next(embedded) for _ in part.texts)) for part in parts]
         labels = [np.asarray(part.labels) for part in parts]
-        scores[task] = 100 * _accuracy(task, features, labels, seed)
+        with threadpool_limits(1):  # the fits are so small that more threads only wait for each other
+            scores[task] = 100 * _accuracy(task, features, labels, seed)
     if scores:
         scores["transfer_avg"] = float(np.mean(list(scores.values())))
     return scores
@@ -170,16 +170,16 @@ def _accuracy(task: str, features: list[Features], labels: list[NDArray[np.str_]
         strength = _chosen(np.concatenate(features[:2]), np.concatenate(labels[:2]), [split])
         return _fitted(x, y, strength).score(features[2], labels[2])
     if len(features) == 2:
-        return _fitted(x, y, _chosen(x, y, _folds(y, INNER_FOLDS, seed))).score(features[1], labels[1])
+        return _fitted(x, y, _chosen(x, y, _folds(y, seed))).score(features[1], labels[1])
     accuracies = []
-    for fit, score in tqdm(list(_folds(y, FOLDS, seed)), desc=task, unit="fold"):
-        inner = _chosen(x[fit], y[fit], _folds(y[fit], INNER_FOLDS, seed))
+    for fit, score in tqdm(list(_folds(y, seed)), desc=task, unit="fold"):
+        inner = _chosen(x[fit], y[fit], _folds(y[fit], seed))
         accuracies.append(_fitted(x[fit], y[fit], inner).score(x[score], y[score]))
     return float(np.mean(accuracies))
 
 
-def _folds(labels: NDArray[np.str_], folds: int, seed: int) -> Iterator[Split]:
-    return StratifiedKFold(folds, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
+def _folds(labels: NDArray[np.str_], seed: int) -> Iterator[Split]:
+    return StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
 
 
 def _chosen(x: Features, y: NDArray[np.str_], splits: Iterable[Split]) -> float:
