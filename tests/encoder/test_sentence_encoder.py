@@ -66,7 +66,7 @@ def test_special_tokens_in_a_text_are_plain_text(encoder: SentenceEncoder) -> No
 def test_a_template_longer_than_the_length_is_refused(tiny_encoder: Path) -> None:
     template = "this big old red house is not [X] the [MASK] ."
     encoder = SentenceEncoder.load(tiny_encoder, Encoder(pooling="prompt_mask", templates=[template], max_length=12))
-    with pytest.raises(ConfigError, match="encoder.max_length: 12 tokens leave no room beside the template's 12"):
+    with pytest.raises(ConfigError, match=r"encoder.max_length: 12 tokens leave no room beside the template's 12"):
         encoder.tokenise(["the cat"])
 
 
@@ -86,7 +86,7 @@ def test_a_pickled_checkpoint_is_not_opened(tiny_encoder: Path, tmp_path: Path) 
     folder = shutil.copytree(tiny_encoder, tmp_path / "pickled")
     (folder / "model.safetensors").unlink()
     torch.save(AutoModel.from_pretrained(tiny_encoder).state_dict(), folder / "pytorch_model.bin")
-    with pytest.raises(DataError, match="pickled holds no readable transformers checkpoint: .*model.safetensors"):
+    with pytest.raises(DataError, match=r"pickled holds no readable transformers checkpoint: .*model.safetensors"):
         SentenceEncoder.load(folder, Encoder())
 
 

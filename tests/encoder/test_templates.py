@@ -28,7 +28,7 @@ def test_plain_template_is_what_the_tokenizer_does(tokenizer: PreTrainedTokenize
 
 def test_prompt_stands_inside_the_special_tokens(tokenizer: PreTrainedTokenizerBase) -> None:
     tokens = around(prompt_template(tokenizer, "this [X] is [MASK] ."), tokenizer, "old dog")
-    assert tokens == "[CLS] this old dog is [MASK] . [SEP]".split()
+    assert tokens == ["[CLS]", "this", "old", "dog", "is", "[MASK]", ".", "[SEP]"]
 
 
 def test_first_template_is_the_anchors_and_last_the_views(tokenizer: PreTrainedTokenizerBase) -> None:
