@@ -1,0 +1,182 @@
+"""Encoder, objective and momentum queue together: each variant's loss against a plain float64 recomputation."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from components import paths
+from components.augmentation.tokens import tokenise
+from components.config import VariantSettings, load_params, variant_settings
+from components.config.variants import Term
+from components.encoder.batch import token_batch
+from components.encoder.model import SentenceEncoder
+from components.encoder.templates import Template, TokenIds
+from components.training.collate import Batch, Collator
+from components.training.model import ContrastiveModel
+from components.training.plan import batch_plan, rows_per_batch
+from components.training.rows import PartRows, load_part
+from tests.project import REPOSITORY
+
+TRAINED = [name for name, variant in load_params(REPOSITORY / "params.yaml").variants.items() if variant.objective]
+BATCH = 20
+Vector = NDArray[np.float64]
+Pairs = Sequence[tuple[int, int]]
+
+
+class Run:
+    """A variant in the miniature project: float64, dropout off, and the pairs of its first two batches."""
+
+    def __init__(self, name: str, **encoder: Any) -> None:
+        params = load_params()
+        self.settings: VariantSettings = variant_settings(params, name, {"batch_size": BATCH})
+        settings = self.settings.encoder.model_copy(update=encoder)
+        self.encoder = SentenceEncoder.load(paths.SOURCES / "encoder", settings).double()
+        parts = self.settings.variant.data
+        self.parts: list[PartRows] = [
+            load_part(part, lambda texts: tokenise(texts, self.encoder.tokenizer, 32), seed=0) for part in parts
+        ]
+        plan = batch_plan(
+            [part.rows for part in self.parts], rows_per_batch(parts, BATCH), self.settings.training, seed=0
+        )
+        self.pairs: list[Pairs] = [[(int(part), int(row)) for part, row in batch] for batch in plan[:2]]
+        self.model = ContrastiveModel(self.encoder, self.settings.variant, BATCH).double().eval()
+
+    def batch(self, number: int) -> Batch:
+        return Collator(self.parts, self.encoder)(self.pairs[number])
+
+    def alone(self, ids: TokenIds, template: Template) -> Vector:
+        """One sequence's embedding, encoded by itself."""
+        with torch.no_grad():
+            return self.encoder(token_batch([template.wrap(ids)], 0))[0].numpy()
+
+    def anchors(self, number: int) -> list[Vector]:
+        return [self._role(part, row, part.part.roles.anchor, anchor=True) for part, row in self._rows(number)]
+
+    def plain_terms(self, number: int, queue: list[Vector]) -> dict[str, float]:
+        """Every term from the definition, one row at a time."""
+        anchors, positives, negatives = self.anchors(number), [], list[Vector]()
+        triplets: list[tuple[Vector, Vector, Vector]] = []
+        graded: list[tuple[Vector, list[Vector]]] = []
+        for anchor, (part, row) in zip(anchors, self._rows(number), strict=True):
+            roles = part.part.roles
+            positives.append(self._role(part, row, roles.positive))
+            if roles.negative:
+                negatives.append(self._role(part, row, roles.negative))
+            if roles.near and roles.far:
+                triplets.append((anchor, self._role(part, row, roles.near), self._role(part, row, roles.far)))
+            if roles.levels:
+                graded.append((anchor, [self._role(part, row, name) for name in roles.levels]))
+        terms: dict[str, float] = {}
+        for term in self.settings.variant.objective:
+            plain = plain_term(term, anchors, positives, negatives + queue, triplets, graded)
+            terms[term.term] = term.weight * plain
+        return terms
+
+    def _rows(self, number: int) -> list[tuple[PartRows, int]]:
+        return [(self.parts[part], row) for part, row in sorted(self.pairs[number], key=lambda pair: pair[0])]
+
+    def _role(self, part: PartRows, row: int, column: str, *, anchor: bool = False) -> Vector:
+        [ids] = part.columns[column].take(np.array([row]))
+        assert ids is not None
+        return self.alone(ids, self.encoder.anchor_template if anchor else self.encoder.view_template)
+
+
+def cosine(u: Vector, v: Vector) -> float:
+    return float(u @ v) / math.sqrt(float(u @ u) * float(v @ v))
+
+
+def plain_term(
+    term: Term,
+    anchors: list[Vector],
+    positives: list[Vector],
+    negatives: list[Vector],
+    triplets: list[tuple[Vector, Vector, Vector]],
+    graded: list[tuple[Vector, list[Vector]]],
+) -> float:
+    """SimCSE, equations 4 and 5; ArcCSE, sections 3.2 and 3.3; NGCSE's hierarchical triplet."""
+    if term.term == "entailment_triplet":
+        hinges = [max(0.0, cosine(a, far) - cosine(a, near) + term.margin) for a, near, far in triplets]
+        return sum(hinges) / len(hinges)
+    if term.term == "hierarchical_triplet":
+        hinges = [
+            max(0.0, cosine(a, levels[k + 1]) - cosine(a, levels[k]) + margin)
+            for a, levels in graded
+            for k, margin in enumerate(term.margins)
+        ]
+        return sum(hinges) / len(hinges)
+    total = 0.0
+    for i, anchor in enumerate(anchors):
+        own = cosine(anchor, positives[i])
+        if term.term == "arccon":
+            angle = math.acos(min(1.0, own)) + math.radians(term.margin_degrees)
+            assert angle <= math.pi
+            own = math.cos(angle)
+        others = [cosine(anchor, positive) for j, positive in enumerate(positives) if j != i]
+        others += [cosine(anchor, negative) for negative in negatives]
+        exponentials = [math.exp(value / term.temperature) for value in [own, *others]]
+        total -= math.log(exponentials[0] / sum(exponentials))
+    return total / len(anchors)
+
+
+def losses(model: ContrastiveModel, batch: Batch) -> dict[str, float]:
+    return {name: float(value) for name, value in model(**batch).items()}
+
+
+@pytest.mark.parametrize("variant", TRAINED)
+def test_the_loss_is_what_a_plain_computation_gives(miniature: Path, variant: str) -> None:
+    run = Run(variant)
+    losses(run.model, run.batch(0))
+    queue = run.anchors(0) if run.model.momentum is not None else []
+    expected = run.plain_terms(1, queue)
+    # ArcCon's plain form goes through acos, which keeps half the digits where the two sides of a pair coincide.
+    assert losses(run.model, run.batch(1)) == pytest.approx(expected, rel=0, abs=1e-6)
+
+
+def test_prompts_and_masked_views_go_together(miniature: Path) -> None:
+    run = Run("arccse", pooling="prompt_mask", templates=["this [X] is [MASK] .", "a [X] was [MASK] ."])
+    assert losses(run.model, run.batch(0)) == pytest.approx(run.plain_terms(0, []), rel=0, abs=1e-6)
+
+
+def test_terms_of_one_name_are_added_up(miniature: Path) -> None:
+    run = Run("simcse")
+    twice = run.settings.variant.model_copy(update={"objective": run.settings.variant.objective * 2})
+    once = losses(run.model, run.batch(0))
+    both = losses(ContrastiveModel(run.encoder, twice, BATCH).eval(), run.batch(0))
+    assert both == pytest.approx({"info_nce": 2 * once["info_nce"]}, rel=1e-12)
+
+
+def test_the_queue_holds_previous_batches_only(miniature: Path) -> None:
+    run = Run("esimcse-momentum")
+    assert run.model.momentum is not None
+    before = losses(run.model, run.batch(0))
+    without_queue = Run("simcse")
+    assert before == pytest.approx(losses(without_queue.model, without_queue.batch(0)), rel=1e-12)
+    queued = run.model.momentum.negatives()
+    assert queued is not None
+    np.testing.assert_allclose(queued.numpy(), np.stack(run.anchors(0)), rtol=0, atol=1e-12)
+
+
+def test_the_momentum_encoder_follows_by_its_decay(miniature: Path) -> None:
+    run = Run("esimcse")
+    assert run.model.momentum is not None
+    old = [parameter.clone() for parameter in run.model.momentum.encoder.parameters()]
+    with torch.no_grad():
+        for parameter in run.encoder.parameters():
+            parameter.add_(1.0)
+    run.model.follow()
+    for before, after, new in zip(old, run.model.momentum.encoder.parameters(), run.encoder.parameters(), strict=True):
+        torch.testing.assert_close(after, 0.995 * before + 0.005 * new, rtol=0, atol=1e-12)
+
+
+def test_the_momentum_encoder_takes_no_gradient(miniature: Path) -> None:
+    run = Run("esimcse")
+    assert run.model.momentum is not None
+    for number in (0, 1):
+        torch.stack(list(run.model(**run.batch(number)).values())).sum().backward()
+    assert all(parameter.grad is None for parameter in run.model.momentum.parameters())

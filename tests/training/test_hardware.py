@@ -1,0 +1,24 @@
+"""Precision as told, or what the hardware does natively."""
+
+import pytest
+import torch
+
+from components.config.training import Training
+from components.training.hardware import precision
+
+
+def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, native: bool) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native and not cuda})
+
+
+@pytest.mark.parametrize("cuda", [False, True])
+@pytest.mark.parametrize(
+    "told, native, expected",
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("fp32", True, "fp32"), ("bf16", False, "bf16")],
+)
+def test_precision(monkeypatch: pytest.MonkeyPatch, cuda: bool, told: str, native: bool, expected: str) -> None:
+    machine(monkeypatch, cuda=cuda, native=native)
+    training = Training.model_validate({"learning_rate": 1e-5, "evaluation_steps": 1, "precision": told})
+    assert precision(training) == expected
