@@ -44,24 +44,14 @@ def test_every_variant_trains_with_finite_figures(miniature: Path, tmp_path: Pat
 def test_a_new_variant_needs_params_yaml_alone(
     tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    masks = {"near": "span_mask_near", "far": "span_mask_far"}
+    levels = {"levels": ["positive", "intermediate", "negative"]}
     mixture = {
         "description": "a mixture that only this test knows",
         "data": [
-            {
-                "set": "corpus",
-                "roles": {
-                    "anchor": "token_cutoff",
-                    "positive": "word_repetition",
-                    "near": "span_mask_near",
-                    "far": "span_mask_far",
-                },
-            },
-            {"set": "tuples/nli", "rows": 4, "roles": {"anchor": "anchor", "positive": "positive", "negative": "negative"}},
-            {
-                "set": "tuples/sts",
-                "rows": 4,
-                "roles": {"anchor": "anchor", "positive": "positive", "levels": ["positive", "intermediate", "negative"]},
-            },
+            {"set": "corpus", "roles": {"anchor": "token_cutoff", "positive": "word_repetition"} | masks},
+            {"set": "tuples/nli", "rows": 4, "roles": {name: name for name in ("anchor", "positive", "negative")}},
+            {"set": "tuples/sts", "rows": 4, "roles": {"anchor": "anchor", "positive": "positive"} | levels},
         ],
         "objective": [
             {"term": "arccon", "temperature": 0.1, "margin_degrees": 5.0},
@@ -71,7 +61,7 @@ def test_a_new_variant_needs_params_yaml_alone(
         ],
         "momentum": {"decay": 0.9, "queue": 1.5},
         "encoder": {"pooling": "prompt_mask", "head": "training", "templates": ["this [X] is [MASK]", "a [X] [MASK]"]},
-    }  # fmt: skip
+    }
     monkeypatch.chdir(make_project(tmp_path / "project", tiny_encoder, variants={"mine": mixture}))
     curves, outcome = two_steps("mine", tmp_path / "run")
     assert outcome.steps == 2
