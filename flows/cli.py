@@ -1,11 +1,12 @@
 """The command `cseflow`. Each subcommand imports what it needs when it runs, so that `--help` answers at once."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from components.errors import exit_on_error
+from components.errors import CseflowError, exit_on_error
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -55,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _quiet(record: logging.LogRecord) -> bool:
+    """Whether Prefect's console shows a record: what we foresaw is said once, in our own words, at the end."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], CseflowError)
+
+
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
@@ -64,12 +70,17 @@ def _numbers(text: str) -> list[int]:
 
 
 def _experiment(chosen: argparse.Namespace) -> None:
-    from components.config import load_params
+    from components.config import load_params, variant_settings
     from components.tracking.store import tracking_uri
+
+    params = load_params()
+    for variant in chosen.variants or params.experiment.variants:
+        variant_settings(params, variant)
     from flows.experiment import experiment
 
+    logging.getLogger("prefect.flow_runs").addFilter(_quiet)
     done = experiment(chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate)
-    model = load_params().promotion.model
+    model = params.promotion.model
     say = sys.stdout.write
     say((done.page.parent / "leaderboard.txt").read_text() + "\n")
     say(done.gate.report + "\n")
@@ -87,8 +98,12 @@ def _experiment(chosen: argparse.Namespace) -> None:
 
 
 def _train(chosen: argparse.Namespace) -> None:
+    from components.config import load_params, variant_settings
+
+    variant_settings(load_params(), chosen.variant)
     from flows.train import train
 
+    logging.getLogger("prefect.flow_runs").addFilter(_quiet)
     sys.stdout.write(f"MLflow run {train(chosen.variant, chosen.seed, force=chosen.force)}\n")
 
 

@@ -94,7 +94,7 @@ class Run:
             CseflowError: the data have not passed, are missing, or training diverged. The MLflow run is then FAILED.
         """
         for kind in self.kinds:
-            require_passed(kind)
+            require_passed(kind, [path for path in self.training_data if Path(path).parent.name == kind])
         with Journal(self.folder) as journal, Delivery(self.folder) as delivery:
             if journal.status != "FINISHED":
                 self._start(journal, parent, flow_run)
@@ -135,10 +135,10 @@ class Run:
         )
 
     def _work(self, journal: Journal) -> None:
-        from components.evaluation.predictions import save_predictions
         from sentence_transformers import SentenceTransformer
 
         from components.evaluation.measure import measure
+        from components.evaluation.predictions import save_predictions
 
         outcome = train(self.params, self.settings, self.seed, self.folder, journal.metrics)
         # Measured through the exported folder, as users will load it: what is logged is what they get.

@@ -1,4 +1,4 @@
-"""`python -m components.augmentation <view>`: one view of the sentences of both splits, into data/views/<split>/<view>."""
+"""`python -m components.augmentation <view>`: one view of both splits, into data/views/<split>/<view>."""
 
 import argparse
 import sys

@@ -1,11 +1,13 @@
 """Everything that is said of one trained encoder at the end of its run."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components import paths
 from components.config.evaluation import Evaluation, Geometry
 from components.evaluation.embed import Encode
 from components.evaluation.geometry import Curve, relative_fitting_difficulty
@@ -13,6 +15,7 @@ from components.evaluation.length_bias import length_bias
 from components.evaluation.patterns import Pairs, similarity_patterns
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs, load_sts
+from components.evaluation.transfer import evaluate_transfer
 
 TwoKinds = tuple[Pairs, Pairs]  # positive and negative pairs
 
@@ -33,7 +36,7 @@ class Measured(NamedTuple):
 def measure(
     encode: Encode, evaluation: Evaluation, curves: Mapping[str, Curve], training_pairs: Mapping[str, TwoKinds]
 ) -> Measured:
-    """STS, length bias and similarity patterns of an encoder, and the RFD of the training that made it.
+    """STS, transfer, length bias and similarity patterns of an encoder, and the RFD of the training that made it.
 
     Args:
         curves: the training's (step, value) points of `geometry/…`; an untrained encoder has no RFD.
@@ -50,6 +53,9 @@ def measure(
         heldout, dev = (curves.get(f"geometry/{data}/{measure_name}", []) for data in ("heldout", "stsb-dev"))
         if any(step > 0 for step, _ in heldout):
             metrics[f"rfd/{measure_name}"] = relative_fitting_difficulty(heldout, dev)
+    transfer: dict[str, Path] = {task: paths.SOURCES / source for task, source in evaluation.transfer.items()}
+    if transfer:
+        metrics |= {f"transfer/{task}": score for task, score in evaluate_transfer(encode, transfer).items()}
     labelled = dict(training_pairs)
     for task, pairs in tasks.items():
         labelled[task] = sts_pairs(pairs, evaluation.geometry)

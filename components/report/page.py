@@ -97,7 +97,7 @@ def write_report(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Path]:
-    """Write leaderboard.md, .json, .csv, plots/*.png and index.html under `into`, whole or not at all.
+    """Write leaderboard.txt, .md, .json, .csv, plots/*.png and index.html under `into`, whole or not at all.
 
     Args:
         results: of all variants and seeds.
@@ -119,6 +119,7 @@ def write_report(
     pictures = {picture: _png(picture.draw(results, reference)) for picture in PICTURES if _has(results, picture.needs)}
     texts = {
         "index.html": _page(results, board, verdict_markdown, pictures, provenance),
+        "leaderboard.txt": board.text(),
         "leaderboard.md": board.markdown(),
         "leaderboard.json": board.as_json(),
         "leaderboard.csv": board.as_csv(),

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from components.config.training import Training
 from components.config.variants import Part
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 
 
 def rows_per_batch(parts: Sequence[Part], batch_size: int) -> list[int]:
@@ -49,3 +49,19 @@ def batch_plan(
         drawn = np.concatenate([generator.permutation(available)[:each] for _ in range(rounds)])[: total * count]
         columns.append(np.stack([np.full(len(drawn), number), drawn], axis=-1).reshape(total, count, 2))
     return np.concatenate(columns, axis=1)
+
+
+def shared_out(plan: NDArray[np.int64], processes: int) -> NDArray[np.int64]:
+    """Each batch of `plan` (steps, rows, 2) as one share for each process, (steps · processes, rows / processes, 2).
+
+    Every process gets as many rows of every part, so that the gathered batch is the planned one.
+
+    Raises:
+        ConfigError: the rows of a part can't be shared out evenly.
+    """
+    steps, rows, _ = plan.shape
+    if (np.bincount(plan[0, :, 0]) % processes).any():
+        raise ConfigError(
+            f"training.batch_size and the rows of a variant's data must be multiples of the {processes} processes"
+        )
+    return plan.reshape(steps, rows // processes, processes, 2).swapaxes(1, 2).reshape(steps * processes, -1, 2)

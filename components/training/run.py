@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 from transformers import set_seed
 
@@ -43,7 +44,8 @@ class Outcome:
 def train(params: Params, settings: VariantSettings, seed: int, folder: Path, record: Record) -> Outcome:
     """Train a variant in `folder`, or go on where a killed call stopped; the best step by STS-B dev is exported.
 
-    `record` is given every metric as it arises; a resumed run may give a step's again, with the same values.
+    `record` is given every metric as it arises; a resumed run may give a step's again, with the same values. Called in
+    each process of a torchrun, they share out every batch, and the first alone records and writes.
 
     Args:
         params: for the sections that all variants share.
@@ -52,6 +54,7 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
         folder: checkpoints while it trains; afterwards `encoder/`, a sentence-transformers folder, and outcome.json.
 
     Raises:
+        ConfigError: a batch can't be shared out evenly among the processes.
         DataError: data are missing or broken.
         DivergedError: the loss is no longer finite.
     """
@@ -74,6 +77,8 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
         metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
         record(metrics, 0)
         outcome = Outcome(best_step=0, dev_score=metrics[f"sts/{DEV}"], steps=0, seconds=0.0)
+    if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
+        return outcome  # the first process writes
     export(encoder, folder / ENCODER)
     with written_whole(finished) as aside:
         aside.write_text(json.dumps(outcome.__dict__, indent=2))
@@ -104,14 +109,17 @@ def _optimise(
         record=record,
     )
     complete = checkpoints.complete_checkpoints(folder)
-    checkpoints.discard(folder, keep=complete)
+    if trainer.is_world_process_zero():
+        checkpoints.discard(folder, keep=complete)
     resumed = str(complete[-1]) if complete else None
     result = trainer.train(resume_from_checkpoint=resumed)
+    trainer.accelerator.wait_for_everyone()  # for the first process to have written the last checkpoint
     best_step, dev_score = trainer.state.best_global_step, trainer.state.best_metric
     assert best_step is not None and dev_score is not None  # every training ends with an evaluation
     best = folder / f"checkpoint-{best_step}"
     weights = load_file(best / "model.safetensors", device=str(encoder.device))
     model.load_state_dict(weights)
+    trainer.accelerator.wait_for_everyone()  # for every process to have read it, before it is removed
     return Outcome(
         best_step=best_step,
         dev_score=dev_score,

@@ -24,6 +24,7 @@ from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.hardware import precision
 from components.training.model import ContrastiveModel
+from components.training.plan import shared_out
 from components.training.trace import DEV_SCORE, Trace
 
 Record = Callable[[dict[str, float], int], None]  # metrics by name, step
@@ -65,7 +66,6 @@ class ContrastiveTrainer(Trainer):
         cuda = torch.cuda.is_available()
         arguments = TrainingArguments(
             output_dir=str(folder),
-            per_device_train_batch_size=plan.shape[1],
             num_train_epochs=1,
             learning_rate=training.learning_rate,
             lr_scheduler_type="linear",
@@ -89,18 +89,20 @@ class ContrastiveTrainer(Trainer):
         )
         # DataParallel can't split a batch of roles: several devices take several processes, by torchrun.
         arguments._n_gpu = min(arguments.n_gpu, 1)
+        shares = shared_out(plan, arguments.world_size)
+        arguments.per_device_train_batch_size = shares.shape[1]
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=PlannedRows(plan),
+            train_dataset=PlannedRows(shares),
             data_collator=collator,  # type: ignore[arg-type]
         )
         self.remove_callback(PrinterCallback)
         self.add_callback(StepSchedule(self, training.evaluation_steps))
-        self.add_callback(QuietProgress())
+        self.add_callback(QuietProgress(folder.name))
         self._folder = folder
         self._trace = trace
-        self._record = record
+        self._record = record if self.is_world_process_zero() else lambda values, step: None
         self._terms: dict[str, torch.Tensor] = {}
         self._term_steps = 0
 
@@ -187,7 +189,18 @@ class StepSchedule(TrainerCallback):
 
 
 class QuietProgress(ProgressCallback):
-    """The bar alone, with the last loss and dev score, instead of a line per log."""
+    """The bar alone, named, with the last loss and dev score, instead of a line per log."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+        self._shown: dict[str, str] = {}
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """A bar with the run's name."""
+        super().on_train_begin(args, state, control)
+        if self.training_bar is not None:
+            self.training_bar.set_description(self._name)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
@@ -196,7 +209,5 @@ class QuietProgress(ProgressCallback):
         if self.training_bar is None:
             return
         shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
-        self._shown = getattr(self, "_shown", {}) | {
-            key: f"{value:.4g}" for key, value in shown.items() if value is not None
-        }
+        self._shown |= {key: f"{value:.4g}" for key, value in shown.items() if value is not None}
         self.training_bar.set_postfix(self._shown)

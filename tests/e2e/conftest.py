@@ -1,0 +1,94 @@
+"""A project of its own, made by real DVC from small sources: the road from sources to champion, in a minute."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from tests.project import REPOSITORY, sentences
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder that `cseflow` and `dvc` run in, with stores of its own."""
+
+    folder: Path
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the virtual environment there; output is captured, the status not checked."""
+        process = self.start(*command, **environment)
+        out, error = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(command, process.returncode, out, error)
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """As `run`, without waiting for the end."""
+        own = {
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+            "PREFECT_HOME": str(self.folder / ".state/prefect"),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+        }
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, cwd=self.folder, env=os.environ | own | environment, stdout=pipe, stderr=pipe, text=True
+        )
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Project:
+    """A project with all its data made and validated by `dvc repro`."""
+    folder = tmp_path_factory.mktemp("road")
+    for name in ("components", "flows", "profiles"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    _write_sources(folder / "raw", tiny_encoder)
+    _write_params(folder)
+    project = Project(folder)
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
+        done = project.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def _write_sources(raw: Path, encoder: Path) -> None:
+    shutil.copytree(encoder, raw / "encoder")
+    (raw / "corpus.txt").write_text("\n".join(sentences(400, 0)) + "\n")
+    (raw / "stsb").mkdir()
+    for split, count, seed in (("dev", 80, 2), ("test", 80, 3)):
+        scores = np.random.default_rng(seed).integers(0, 6, count)
+        rows = zip(scores, sentences(count, seed), sentences(count, seed + 100), strict=True)
+        lines = [
+            f"genre\tfile\tyear\t{k}\t{score}.0\t{first}\t{first if score >= 4 else second}"
+            for k, (score, first, second) in enumerate(rows)
+        ]
+        (raw / "stsb" / f"sts-{split}.csv").write_text("\n".join(lines) + "\n")
+
+
+def _write_params(folder: Path) -> None:
+    yaml = YAML()
+    params = yaml.load(REPOSITORY / "params.yaml")
+    params["sources"] = {
+        "corpus": {"uri": f"file://{folder}/raw/corpus.txt"},
+        "encoder": {"uri": f"file://{folder}/raw/encoder"},
+        "stsb": {"uri": f"file://{folder}/raw/stsb"},
+    }
+    params["corpus"] |= {"format": "text", "filter": False, "min_words": 1}
+    params["validation"]["corpus"] |= {"min_rows": 100, "max_foreign": 1.0}
+    params["validation"]["sts"] |= {"rows": {}, "max_leakage": 1.0}
+    params["evaluation"]["geometry"] |= {"samples": 30}
+    params["training"] |= {"sentences": 96, "batch_size": 24, "evaluation_steps": 4, "learning_rate": 1e-3}
+    params["promotion"]["rules"] = [
+        {"rule": "floor", "metric": "sts/STSB", "minimum": -100.0},
+        {"rule": "validations"},
+    ]
+    yaml.dump(params, folder / "params.yaml")

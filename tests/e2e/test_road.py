@@ -1,0 +1,101 @@
+"""The main job, end to end: data by DVC, runs by Prefect, results in MLflow, the gate, the champion."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Project
+from tests.tracking.server import Server, until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="session")
+def first(project: Project) -> str:
+    """What the first experiment printed."""
+    done = project.run("cseflow", "experiment", "--variants", "simcse,ngcse-sts-ht", "--seeds", "0,1")
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_data_up_to_date_is_not_made_again(project: Project) -> None:
+    assert "up to date" in project.run("dvc", "repro").stdout
+
+
+def test_the_leaderboard_names_every_variant(first: str) -> None:
+    assert all(name in first for name in ("untrained", "simcse", "ngcse-sts-ht"))
+
+
+def test_the_gate_gives_its_verdict(first: str) -> None:
+    assert "Gate passed" in first
+
+
+def test_the_report_is_one_page(project: Project, first: str) -> None:
+    (page,) = project.folder.glob("runs/experiment-*/report/index.html")
+    assert "<img" in page.read_text()
+
+
+def test_the_champion_scores_what_was_logged(project: Project, first: str) -> None:
+    out = project.folder / "champion.json"
+    done = project.run("cseflow", "evaluate", "models:/cse-encoder@champion", "--tasks", "STSB", "--json", str(out))
+    assert done.returncode == 0, done.stderr
+    champion = json.loads(out.read_text())["STSB"]
+    assert any(champion == pytest.approx(score, abs=1e-4) for score in logged_scores(project))
+
+
+def logged_scores(project: Project) -> list[float]:
+    """`sts/STSB` of every run, as the journals have them."""
+    found = []
+    for journal in project.folder.glob("runs/*-seed*/journal.jsonl"):
+        for line in journal.read_text().splitlines():
+            record = json.loads(line)
+            if record["kind"] == "metrics" and "sts/STSB" in record["values"]:
+                found.append(record["values"]["sts/STSB"])
+    return found
+
+
+def test_a_second_run_redoes_nothing(project: Project, first: str) -> None:
+    before = {path: path.stat().st_mtime_ns for path in project.folder.glob("runs/*/*") if path.is_file()}
+    done = project.run("cseflow", "experiment", "--variants", "simcse,ngcse-sts-ht", "--seeds", "0,1")
+    after = {path: path.stat().st_mtime_ns for path in project.folder.glob("runs/*/*") if path.is_file()}
+    assert "is champion of `cse-encoder` already" in done.stdout
+    assert before == after
+
+
+def test_rolling_back_without_a_former_champion_says_so(project: Project, first: str) -> None:
+    done = project.run("cseflow", "rollback")
+    assert done.returncode == 1
+    assert "no former champion" in done.stderr
+
+
+def test_an_unknown_variant_is_named_before_any_work(project: Project) -> None:
+    done = project.run("cseflow", "train", "simsce")
+    assert done.returncode == 1
+    assert "no variant named 'simsce' (did you mean 'simcse'?)" in done.stderr
+
+
+def test_a_tracking_server_that_is_dead_from_the_start_is_said_at_once(project: Project) -> None:
+    done = project.run("cseflow", "train", "simcse", "--seed", "7", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert done.returncode == 1
+    assert "no MLflow server answers at http://127.0.0.1:9" in done.stderr
+
+
+def test_a_tracking_server_that_dies_costs_no_training(project: Project, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    try:
+        training = project.start("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=server.uri)
+        until(lambda: any(project.folder.glob("runs/simcse-seed8-*/delivery.json")))
+        server.kill()
+        _, said = training.communicate(timeout=240)
+        (run,) = project.folder.glob("runs/simcse-seed8-*")
+        assert training.returncode == 1 and "send them with: cseflow deliver" in said
+        assert (run / "encoder" / "model.safetensors").exists()
+        server.start()
+        delivered = project.run("cseflow", "deliver", MLFLOW_TRACKING_URI=server.uri)
+        assert delivered.returncode == 0, delivered.stderr
+        again = project.run("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=server.uri)
+        assert json.loads((run / "delivery.json").read_text())["run_id"] in again.stdout
+    finally:
+        server.kill()
