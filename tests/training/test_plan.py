@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from components.config.training import Training
 from components.config.variants import Part, Roles
-from components.errors import DataError
-from components.training.plan import batch_plan, rows_per_batch
+from components.errors import ConfigError, DataError
+from components.training.plan import batch_plan, rows_per_batch, shared_out
 
 CORPUS, TUPLES = np.arange(100, 120), np.array([3, 5, 7, 9, 11])
 
@@ -74,3 +74,29 @@ def test_another_seed_gives_other_batches() -> None:
 def test_too_few_rows_say_what_to_lower() -> None:
     with pytest.raises(DataError, match=r"20 training rows do not fill one batch of 21; lower training\.batch_size"):
         plan(per_batch=(21, 2))
+
+
+def planned(steps: int, *rows: int) -> NDArray[np.int64]:
+    """A plan of `steps` batches with so many rows of each part, each with a number of its own."""
+    parts = np.repeat(np.arange(len(rows)), rows)
+    numbers = np.arange(steps * len(parts)).reshape(steps, -1)
+    return np.stack([np.broadcast_to(parts, numbers.shape), numbers], axis=-1)
+
+
+def test_shares_of_a_batch_are_the_planned_batch() -> None:
+    plan = planned(3, 4, 2)
+    shares = shared_out(plan, 2).reshape(3, 6, 2)
+    assert [sorted(batch.tolist()) for batch in shares] == [sorted(batch.tolist()) for batch in plan]
+
+
+def test_every_process_gets_as_many_rows_of_every_part() -> None:
+    assert [share[:, 0].tolist() for share in shared_out(planned(1, 4, 2), 2)] == [[0, 0, 1]] * 2
+
+
+def test_one_process_gets_the_plan_as_it_is() -> None:
+    np.testing.assert_array_equal(shared_out(planned(3, 4, 2), 1), planned(3, 4, 2))
+
+
+def test_rows_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(ConfigError, match="must be multiples of the 2 processes"):
+        shared_out(planned(1, 5, 3), 2)
