@@ -13,9 +13,18 @@ from components.augmentation.shards import make_view
 from components.config import load_params
 
 REPOSITORY = Path(__file__).parent.parent
-SUBJECTS = "the cat|a dog|the old king|his queen|one man|the small child|a red book|the new house".split("|")
-VERBS = "was in|is on|ran to|sat on|saw|made|gave|took".split("|")
-OBJECTS = "the mat|a house|the river|this city|her water|that fire|the year 2|two big cats".split("|")
+SUBJECTS = [
+    "the cat",
+    "a dog",
+    "the old king",
+    "his queen",
+    "one man",
+    "the small child",
+    "a red book",
+    "the new house",
+]
+VERBS = ["was in", "is on", "ran to", "sat on", "saw", "made", "gave", "took"]
+OBJECTS = ["the mat", "a house", "the river", "this city", "her water", "that fire", "the year 2", "two big cats"]
 
 
 def sentences(count: int, seed: int) -> list[str]:
