@@ -4,12 +4,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-# Servers' state stays in this folder, and nothing phones home.
-export PREFECT_HOME ?= $(CURDIR)/.state/prefect
-export PREFECT_SERVER_ANALYTICS_ENABLED ?= false
-export MLFLOW_DISABLE_TELEMETRY ?= true
-export DO_NOT_TRACK ?= 1
-
 .PHONY: help run test check format lock clean
 
 help: ## show this list

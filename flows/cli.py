@@ -71,7 +71,7 @@ def _numbers(text: str) -> list[int]:
 
 def _experiment(chosen: argparse.Namespace) -> None:
     from components.config import load_params, variant_settings
-    from components.tracking.store import tracking_uri
+    from components.tracking.store import is_server, tracking_uri
 
     params = load_params()
     for variant in chosen.variants or params.experiment.variants:
@@ -87,10 +87,13 @@ def _experiment(chosen: argparse.Namespace) -> None:
     for name, why in done.failed.items():
         say(f"failed: {name}: {why}\n")
     say(f"\nReport:            {done.page}\n")
-    say(f"MLflow's UI:       mlflow ui --backend-store-uri {tracking_uri()}\n")
+    here = Path(sys.executable).parent
+    tools = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    uri = tracking_uri()
+    say(f"MLflow's UI:       {uri if is_server(uri) else f'{tools}/mlflow ui --backend-store-uri {uri}'}\n")
     say(
-        f'Load the champion: python -c "import mlflow; '
-        f"mlflow.set_tracking_uri('{tracking_uri()}'); "
+        f'Load the champion: {tools}/python -c "import mlflow; '
+        f"mlflow.set_tracking_uri('{uri}'); "
         f"print(mlflow.sentence_transformers.load_model('models:/{model}@champion').encode('A sentence.').shape)\"\n"
     )
     if done.failed:

@@ -122,8 +122,8 @@ class Run:
             params={
                 "profile": self.params.profile,
                 "seed": self.seed,
-                "variant": variant.model_dump(exclude={"encoder", "training"}),
-                "encoder": encoder.model_dump(),
+                "variant": variant.model_dump(exclude={"encoder", "training"}, exclude_none=True),
+                "encoder": encoder.model_dump(exclude=set() if encoder.pooling == "prompt_mask" else {"templates"}),
                 "training": training.model_dump(),
                 "evaluation": self.params.evaluation.model_dump(),
             },

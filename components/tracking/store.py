@@ -85,7 +85,12 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return client.create_experiment(name, artifact_location=_local_artifacts(client.tracking_uri))
+            # By its kind the UI opens it as runs to compare, not as traces of an application.
+            return client.create_experiment(
+                name,
+                artifact_location=_local_artifacts(client.tracking_uri),
+                tags={"mlflow.experimentKind": "custom_model_development"},
+            )
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was quicker
                 raise
