@@ -60,7 +60,7 @@ def experiment(
             log.error("%s seed %d failed: %s", run.variant, run.seed, failed[f"{run.variant} seed {run.seed}"])
     if not done:
         raise CseflowError("no run succeeded: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
-    gate = promote(done, fail=fail_on_gate)
+    gate = promote(done)
     page = parent / "report" / "index.html"
     if not finished or force or not page.exists():
         compare(done, into=page.parent, log_to=deliver(parent).run_id, verdict=gate.report)
@@ -68,6 +68,8 @@ def experiment(
         with Journal(parent) as journal:
             journal.finish("FAILED" if failed else "FINISHED")
         deliver(parent)
+    if fail_on_gate:
+        gate.require()
     return Outcome(done, failed, page, gate)
 
 

@@ -21,10 +21,19 @@ class GateFailed(CseflowError):
 
 @dataclass(frozen=True)
 class Promotion:
-    """What the gate decided: `promoted` is the model's URI, None where nothing moved; `report` is Markdown."""
+    """What came of the gate: `promoted` is the model's URI, None where nothing moved; `report` is Markdown.
 
+    A candidate that is champion already has passed, and nothing moves.
+    """
+
+    passed: bool
     promoted: str | None
     report: str
+
+    def require(self) -> None:
+        """Raise GateFailed unless it passed."""
+        if not self.passed:
+            raise GateFailed("the gate did not pass; its report says which rules failed and why")
 
 
 @flow(name="promote")
@@ -46,7 +55,9 @@ def promote(run_ids: list[str], fail: bool = False) -> Promotion:
     chosen = best_seed(candidate)
     champion = registry.champion(rules.model)
     if champion is not None and champion.run_id == chosen.run_id:
-        return Promotion(None, f"`{name}` seed {chosen.seed} is champion of `{rules.model}` already ({champion.uri}).")
+        return Promotion(
+            True, None, f"`{name}` seed {chosen.seed} is champion of `{rules.model}` already ({champion.uri})."
+        )
     reference: list[RunResult]
     if champion is not None:
         reference = [load_result(champion.run_id)]
@@ -57,9 +68,8 @@ def promote(run_ids: list[str], fail: bool = False) -> Promotion:
     )
     report = verdict_markdown(verdict, candidate, rules)
     create_markdown_artifact(report, key="gate")
-    if verdict.passed:
-        made = registry.promote(rules.model, chosen.run_id, report_markdown=report)
-        return Promotion(made.uri, report)
+    uri = registry.promote(rules.model, chosen.run_id, report_markdown=report).uri if verdict.passed else None
+    outcome = Promotion(verdict.passed, uri, report)
     if fail:
-        raise GateFailed("the gate did not pass: " + "; ".join(o.reason for o in verdict.outcomes if not o.passed))
-    return Promotion(None, report)
+        outcome.require()
+    return outcome

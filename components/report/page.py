@@ -97,7 +97,7 @@ def write_report(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Path]:
-    """Write leaderboard.txt, .md, .json, .csv, plots/*.png and index.html under `into`, whole or not at all.
+    """Write index.html, leaderboard.txt, .md, .json, .csv, plots/*.png and the gate's verdict.md, whole or not at all.
 
     Args:
         results: of all variants and seeds.
@@ -124,6 +124,8 @@ def write_report(
         "leaderboard.json": board.as_json(),
         "leaderboard.csv": board.as_csv(),
     }
+    if verdict_markdown:
+        texts["verdict.md"] = verdict_markdown
     with folder_written_whole(into) as folder:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")

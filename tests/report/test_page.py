@@ -38,7 +38,7 @@ def write(into: Path, verdict: str | None = None) -> list[Path]:
 
 def test_it_writes_what_it_returns(paths: list[Path]) -> None:
     found = {path for path in paths[0].parent.rglob("*") if path.is_file()}
-    assert set(paths) == found and {path.suffix for path in found} == {".html", ".md", ".json", ".csv", ".png"}
+    assert set(paths) == found and {path.suffix for path in found} == {".html", ".txt", ".md", ".json", ".csv", ".png"}
 
 
 def test_a_picture_without_measures_is_left_out(paths: list[Path]) -> None:
