@@ -14,6 +14,7 @@ run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, traini
 	cseflow experiment
 
 test: $(VENV)/test.stamp ## install what the tests need and run them
+	python -m components.sources encoder stsb
 	python -m pytest --numprocesses auto --dist loadfile
 
 check: $(VENV)/test.stamp ## lint, format check and types
