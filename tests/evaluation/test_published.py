@@ -21,8 +21,6 @@ def test_the_untrained_base_has_its_published_score(task: str) -> None:
     folder, score = PUBLISHED[task]
     for needed in (SOURCES / "encoder", folder):
         if not needed.is_dir():
-            pytest.skip(
-                f"{needed} is missing: the encoder and STS-B come by `make test`, SentEval's data are the user's"
-            )
+            pytest.skip(f"{needed} is missing: `make test` brings the encoder and STS-B, SentEval is the user's")
     encode = encoder_of(load_model(str(SOURCES / "encoder")))
     assert evaluate_sts(encode, {task: read_sts(task, folder)}).scores[task] == pytest.approx(score, abs=0.05)
