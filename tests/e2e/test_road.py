@@ -63,17 +63,17 @@ def test_a_second_run_redoes_nothing(project: Project, first: str) -> None:
     assert before == after
 
 
+def test_rolling_back_without_a_former_champion_says_so(project: Project, first: str) -> None:
+    done = project.run("cseflow", "rollback")
+    assert done.returncode == 1
+    assert "no former champion" in done.stderr
+
+
 def test_a_failing_variant_leaves_the_others_standing(project: Project, first: str) -> None:
     done = project.run("cseflow", "experiment", "--variants", "diverging,simcse", "--seeds", "0")
     assert done.returncode == 1
     assert "failed: diverging seed 0: the loss is" in done.stdout
     assert "simcse" in done.stdout.partition("failed:")[0]
-
-
-def test_rolling_back_without_a_former_champion_says_so(project: Project, first: str) -> None:
-    done = project.run("cseflow", "rollback")
-    assert done.returncode == 1
-    assert "no former champion" in done.stderr
 
 
 def test_an_unknown_variant_is_named_before_any_work(project: Project) -> None:
