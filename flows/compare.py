@@ -14,7 +14,7 @@ from components.tracking.runs import load_result, log_report
 
 @flow(name="compare")
 def compare(
-    run_ids: list[str], into: Path = paths.REPORTS, log_to: str | None = None, verdict: str | None = None
+    run_ids: list[str], into: Path = paths.REPORTS / "comparison", log_to: str | None = None, verdict: str | None = None
 ) -> Path:
     """Write the report on the MLflow runs `run_ids` into the folder `into`, and into the MLflow run `log_to`.
 

@@ -61,7 +61,7 @@ def experiment(
     if not done:
         raise CseflowError("no run succeeded: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
     gate = promote(done)
-    page = parent / "report" / "index.html"
+    page = paths.REPORTS / parent.name / "index.html"
     if not finished or force or not page.exists():
         compare(done, into=page.parent, log_to=deliver(parent).run_id, verdict=gate.report)
     if not finished:

@@ -23,6 +23,11 @@ def test_data_up_to_date_is_not_made_again(project: Project) -> None:
     assert "up to date" in project.run("dvc", "repro").stdout
 
 
+def test_the_data_flow_runs_dvc(project: Project) -> None:
+    done = project.run("python", "-c", "from flows.data import data; data()")
+    assert done.returncode == 0 and "up to date" in done.stdout, done.stderr
+
+
 def test_the_leaderboard_names_every_variant(first: str) -> None:
     assert all(name in first for name in ("untrained", "simcse", "ngcse-sts-ht"))
 
@@ -32,7 +37,7 @@ def test_the_gate_gives_its_verdict(first: str) -> None:
 
 
 def test_the_report_is_one_page(project: Project, first: str) -> None:
-    (page,) = project.folder.glob("runs/experiment-*/report/index.html")
+    (page,) = project.folder.glob("reports/experiment-*/index.html")
     assert "<img" in page.read_text()
 
 
