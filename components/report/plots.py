@@ -98,8 +98,10 @@ def loss_curves(results: Sequence[RunResult], reference: str) -> Figure:
     ax = figure.axes[0]
     if all(np.min(line.get_ydata()) > 0 for line in ax.get_lines()) and ax.get_lines():
         ax.set_yscale("log")
+        low, high = ax.get_ylim()
         for panel in figure.axes:
-            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            # Over many decades ticks inside them would be too many, and matplotlib would then draw none.
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high < 1000 * low else LogLocator(numticks=6))
             panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             panel.yaxis.set_minor_formatter(NullFormatter())
     return figure
