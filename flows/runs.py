@@ -11,6 +11,7 @@ from typing import Any
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
 from components.errors import CseflowError
+from components.evaluation.sts_data import DEV
 from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
@@ -18,7 +19,7 @@ from components.tracking.lineage import data_versions, dataset_versions, lineage
 from components.tracking.runs import BEST_STEP, find_finished
 from components.training.fingerprint import fingerprint
 from components.training.rows import columns_of, read_tuples, view_folder
-from components.training.run import DEV, ENCODER, PLAIN_PAIRS, train
+from components.training.run import ENCODER, PLAIN_PAIRS, train
 from components.validation.report import require_passed
 
 

@@ -5,9 +5,10 @@ from collections.abc import Collection, Sequence
 from statistics import fmean
 
 from components.errors import CseflowError
+from components.evaluation import sts_data
 from components.evaluation.result import RunResult
 
-DEV = "sts/STSB-dev"  # Spearman ×100 on STS-B's dev split, of the encoder that the run hands on
+DEV = f"sts/{sts_data.DEV}"  # Spearman ×100 on STS-B's dev split, of the encoder that the run hands on
 
 
 def winner(results: Sequence[RunResult], exclude: Collection[str] = ()) -> str:

@@ -43,22 +43,6 @@ def load_result(run_id: str) -> RunResult:
         return _result(client, client.get_run(run_id))
 
 
-def child_results(parent_run_id: str) -> list[RunResult]:
-    """The results of the finished runs under a parent, by start."""
-    client = connect()
-    with foreseen():
-        experiment = client.get_run(parent_run_id).info.experiment_id
-        wanted = f"tags.`{tags.PARENT}` = '{parent_run_id}' AND attributes.status = 'FINISHED'"
-        results: list[RunResult] = []
-        token: str | None = None
-        while True:
-            page = client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], page_token=token)
-            results += [_result(client, run) for run in page]
-            token = page.token
-            if not token:
-                return results
-
-
 def log_report(run_id: str, folder: Path | str) -> None:
     """Put the files of `folder` under `report/` of the run's artifacts."""
     client = connect()

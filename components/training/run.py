@@ -15,14 +15,14 @@ from components.config import Params, VariantSettings
 from components.config.variants import Part, Roles
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
-from components.evaluation.sts_data import load_sts
+from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
 from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
 from components.training.plan import batch_plan, rows_per_batch
 from components.training.rows import PartRows, load_part
-from components.training.trace import DEV, Trace
+from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
 ENCODER = "encoder"  # the exported encoder, in the run's folder
@@ -78,7 +78,7 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
     else:
         metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
         record(metrics, 0)
-        outcome = Outcome(best_step=0, dev_score=metrics[f"sts/{DEV}"], steps=0, seconds=0.0)
+        outcome = Outcome(best_step=0, dev_score=metrics[DEV_SCORE], steps=0, seconds=0.0)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
         return outcome  # the first process writes
     export(encoder, folder / ENCODER)

@@ -11,12 +11,11 @@ from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
-from components.evaluation.sts_data import StsPairs
+from components.evaluation.sts_data import DEV, StsPairs
 from components.training.hardware import precision
 from components.training.plan import rows_per_batch
 from components.training.rows import PartRows
 
-DEV = "STSB-dev"
 DEV_SCORE = f"sts/{DEV}"  # Spearman ×100; picks the best checkpoint
 HELDOUT, DEV_GEOMETRY = "geometry/heldout", "geometry/stsb-dev"  # each with /alignment and /uniformity
 

@@ -9,7 +9,7 @@ from components.evaluation.predictions import save_predictions
 from components.tracking import tags
 from components.tracking.delivery import deliver
 from components.tracking.journal import Journal
-from components.tracking.runs import child_results, find_finished, load_result, log_report, run_url
+from components.tracking.runs import BEST_STEP, find_finished, load_result, log_report, run_url
 from components.tracking.store import connect
 
 GOLD = {"STSB": np.array([0.0, 2.5, 5.0])}
@@ -61,14 +61,15 @@ def test_an_unknown_experiment_has_no_finished_run(mlflow_store: str) -> None:
     assert find_finished("nothing", "f") is None
 
 
-def test_a_parent_has_the_results_of_its_finished_children(mlflow_store: str, tmp_path: Path) -> None:
-    with Journal(tmp_path / "parent") as journal:
-        journal.start("experiment", "test")
-    for seed in (0, 1):
-        finished(tmp_path / f"child{seed}", seed=seed, parent=tmp_path / "parent")
-    finished(tmp_path / "stranger")
-    parent = str(deliver(tmp_path / "parent").run_id)
-    assert [result.seed for result in child_results(parent)] == [0, 1]
+def test_dev_and_geometry_are_those_of_the_exported_step(mlflow_store: str, tmp_path: Path) -> None:
+    with Journal(tmp_path / "a") as journal:
+        journal.start("a", "test")
+        for step, dev in ((0, 86.0), (20, 88.0), (40, 87.0)):
+            journal.metrics({"sts/STSB-dev": dev, "geometry/heldout/alignment": step / 100}, step)
+        journal.metrics({"sts/STSB": 82.0, BEST_STEP: 20}, 40)
+        journal.finish()
+    metrics = load_result(str(deliver(tmp_path / "a").run_id)).metrics
+    assert (metrics["sts/STSB-dev"], metrics["geometry/heldout/alignment"], metrics["sts/STSB"]) == (88.0, 0.2, 82.0)
 
 
 def test_an_unknown_run_is_one_clear_sentence(mlflow_store: str) -> None:

@@ -12,9 +12,9 @@ from components.config import load_params
 from components.config.variants import Part, Roles
 from components.encoder.model import SentenceEncoder
 from components.evaluation.geometry import alignment, uniformity
-from components.evaluation.sts_data import load_sts
+from components.evaluation.sts_data import DEV, load_sts
 from components.training.rows import load_part
-from components.training.trace import DEV, Trace, heldout_pairs
+from components.training.trace import Trace, heldout_pairs
 
 
 @pytest.fixture
