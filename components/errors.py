@@ -17,6 +17,10 @@ class DataError(CseflowError):
     """A file is missing, broken, truncated, empty or not the one that was asked for."""
 
 
+class BackendError(CseflowError):
+    """An LLM can't be had, or answers no more."""
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
     """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage."""

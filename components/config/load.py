@@ -17,6 +17,7 @@ from components.config.evaluation import Evaluation
 from components.config.experiment import Experiment, Tracking
 from components.config.promotion import Promotion
 from components.config.sources import Source
+from components.config.synthesis import Synthesis
 from components.config.training import Training
 from components.config.validation import Validation
 from components.config.variants import Variant
@@ -34,6 +35,7 @@ class Params(Section):
     sources: dict[str, Source]
     corpus: Corpus
     augmentation: Augmentation
+    synthesis: Synthesis
     validation: Validation
     encoder: Encoder
     variants: dict[str, Variant]
@@ -64,9 +66,11 @@ class Params(Section):
                 if name not in self.variants:
                     raise ValueError(f"{key}: no variant named {name!r}{_meant(name, self.variants)}")
         wanted = [self.encoder.source, *self.evaluation.sts.values(), *self.evaluation.transfer.values()]
+        if self.synthesis.backend == "local":
+            wanted.append(self.synthesis.local.source)
         for name in wanted:
             if name not in self.sources:
-                raise ValueError(f"sources: no entry {name!r}, which encoder or evaluation names")
+                raise ValueError(f"sources: no entry {name!r}, which encoder, evaluation or synthesis names")
         return self
 
 
