@@ -10,6 +10,7 @@ from typing import Any
 
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
+from components.config.variants import Part
 from components.errors import CseflowError
 from components.evaluation.sts_data import DEV
 from components.tracking import tags
@@ -19,7 +20,7 @@ from components.tracking.lineage import data_versions, dataset_versions, lineage
 from components.tracking.runs import BEST_STEP, find_finished
 from components.training.fingerprint import fingerprint
 from components.training.rows import columns_of, read_tuples, view_folder
-from components.training.run import ENCODER, PLAIN_PAIRS, train
+from components.training.run import ENCODER, train
 from components.validation.report import require_passed
 
 
@@ -36,11 +37,15 @@ class Run:
     def settings(self) -> VariantSettings:
         return variant_settings(self.params, self.variant, self.overrides)
 
+    @property
+    def _parts(self) -> list[Part]:
+        return self.settings.variant.parts(self.params.augmentation.identity)
+
     @cached_property
     def training_data(self) -> list[str]:
         """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
         found: list[Path] = []
-        for part in self.settings.variant.data or [PLAIN_PAIRS]:
+        for part in self._parts:
             if part.set == "corpus":
                 found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
             else:
@@ -54,7 +59,7 @@ class Run:
     @cached_property
     def fingerprint(self) -> str:
         settings = {
-            "variant": self.settings.variant.model_dump(),
+            "variant": self.settings.variant.model_dump(include={"data", "objective", "momentum"}),
             "encoder": self.settings.encoder.model_dump(),
             "base": self.params.sources[self.settings.encoder.source].model_dump(),
             "training": self.settings.training.model_dump(),
@@ -71,7 +76,7 @@ class Run:
     @property
     def kinds(self) -> list[str]:
         """Kinds of data set whose suites must have passed."""
-        sets = {part.set.partition("/")[0] for part in self.settings.variant.data or [PLAIN_PAIRS]}
+        sets = {part.set.partition("/")[0] for part in self._parts}
         return sorted(sets | {"sts"})
 
     def finished(self) -> str | None:

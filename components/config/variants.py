@@ -85,6 +85,10 @@ class Variant(Section):
     encoder: dict[str, Any] = {}
     training: dict[str, Any] = {}
 
+    def parts(self, identity: str) -> list[Part]:
+        """Its data; an untrained encoder is measured on what unsupervised SimCSE trains on, pairs of view `identity`."""
+        return self.data or [Part(set="corpus", roles=Roles(anchor=identity, positive=identity))]
+
     @model_validator(mode="after")
     def _composed(self) -> Self:
         if bool(self.data) != bool(self.objective):

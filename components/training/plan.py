@@ -22,7 +22,8 @@ def batch_plan(
     """The rows of every batch of a training, in order.
 
     The first part counts an epoch: each of its rows (a seeded sample of at most `training.sentences`) stands in one
-    batch an epoch, those of a last, smaller batch left out; other parts go round, shuffled anew each time.
+    batch; other parts go round. Each epoch or round is shuffled anew and ends with a whole batch, what is left over
+    standing out of it, so that no row is twice in a batch, where it would be its own negative.
 
     Args:
         rows: for each part the rows that may be drawn.
@@ -32,7 +33,7 @@ def batch_plan(
         (steps, sum of per_batch, 2): part and row.
 
     Raises:
-        DataError: the first part does not fill one batch.
+        DataError: a part does not fill its share of one batch.
     """
     generator = np.random.default_rng(seed)
     first = generator.permutation(rows[0])[: training.sentences]
@@ -44,10 +45,15 @@ def batch_plan(
     total = steps * training.epochs
     columns = []
     for number, (available, count) in enumerate(zip([first, *rows[1:]], per_batch, strict=True)):
-        each = steps * count if number == 0 else len(available)
-        rounds = -(-total * count // each)
-        drawn = np.concatenate([generator.permutation(available)[:each] for _ in range(rounds)])[: total * count]
-        columns.append(np.stack([np.full(len(drawn), number), drawn], axis=-1).reshape(total, count, 2))
+        batches = len(available) // count
+        if batches == 0:
+            raise DataError(
+                f"{len(available)} tuples do not fill their {count} rows of a batch; lower `rows` of the part"
+            )
+        rounds = -(-total // batches)
+        drawn = np.concatenate([generator.permutation(available)[: batches * count] for _ in range(rounds)])
+        column = drawn[: total * count].reshape(total, count)
+        columns.append(np.stack([np.full_like(column, number), column], axis=-1))
     return np.concatenate(columns, axis=1)
 
 

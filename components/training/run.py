@@ -12,7 +12,6 @@ from transformers import set_seed
 from components import paths
 from components.augmentation.tokens import tokenise
 from components.config import Params, VariantSettings
-from components.config.variants import Part, Roles
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.evaluation.sts_data import DEV, load_sts
@@ -29,8 +28,6 @@ ENCODER = "encoder"  # the exported encoder, in the run's folder
 OUTCOME = "outcome.json"  # written last
 # On a CPU a padding token costs what any other does, so texts of like length share a tensor; a GPU is fuller with one.
 CPU_ROWS = 64
-# What an untrained encoder's geometry is measured on: the pairs that unsupervised SimCSE would train on.
-PLAIN_PAIRS = Part(set="corpus", roles=Roles(anchor="identity", positive="identity"))
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def train(params: Params, settings: VariantSettings, seed: int, folder: Path, re
         load_part(
             part, lambda texts: tokenise(texts, encoder.tokenizer, params.augmentation.max_length), seed=params.seed
         )
-        for part in settings.variant.data or [PLAIN_PAIRS]
+        for part in settings.variant.parts(params.augmentation.identity)
     ]
     trace = Trace(encoder, parts, load_sts(DEV), params.evaluation, training=settings.training, seed=params.seed)
     if settings.variant.objective:

@@ -50,7 +50,12 @@ def test_epochs_differ_in_order() -> None:
 
 
 def test_other_parts_go_round() -> None:
-    assert sorted(drawn(plan(), 1)) == sorted(TUPLES.tolist() * 2)
+    assert set(drawn(plan(), 1)) == set(TUPLES.tolist())
+
+
+def test_no_row_stands_twice_in_a_batch() -> None:
+    batches = plan(per_batch=(4, 3), epochs=4)
+    assert all(len(set(rows)) == len(rows) for rows in (drawn(batch, 1) for batch in batches))
 
 
 def test_a_last_smaller_batch_is_left_out() -> None:
@@ -74,6 +79,11 @@ def test_another_seed_gives_other_batches() -> None:
 def test_too_few_rows_say_what_to_lower() -> None:
     with pytest.raises(DataError, match=r"20 training rows do not fill one batch of 21; lower training\.batch_size"):
         plan(per_batch=(21, 2))
+
+
+def test_too_few_tuples_say_what_to_lower() -> None:
+    with pytest.raises(DataError, match="5 tuples do not fill their 6 rows of a batch; lower that part's `rows`"):
+        plan(per_batch=(4, 6))
 
 
 def planned(steps: int, *rows: int) -> NDArray[np.int64]:
