@@ -86,7 +86,7 @@ class Variant(Section):
     training: dict[str, Any] = {}
 
     def parts(self, identity: str) -> list[Part]:
-        """Its data; an untrained encoder is measured on what unsupervised SimCSE trains on, pairs of view `identity`."""
+        """Its data; an untrained encoder is measured on SimCSE's, pairs of view `identity`."""
         return self.data or [Part(set="corpus", roles=Roles(anchor=identity, positive=identity))]
 
     @model_validator(mode="after")

@@ -82,7 +82,7 @@ def test_too_few_rows_say_what_to_lower() -> None:
 
 
 def test_too_few_tuples_say_what_to_lower() -> None:
-    with pytest.raises(DataError, match="5 tuples do not fill their 6 rows of a batch; lower that part's `rows`"):
+    with pytest.raises(DataError, match="5 tuples do not fill their 6 rows of a batch; lower `rows` of the part"):
         plan(per_batch=(4, 6))
 
 
