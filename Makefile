@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-.PHONY: help run test check format lock clean
+.PHONY: help run test bench check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,6 +16,10 @@ run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, traini
 test: $(VENV)/test.stamp ## install what the tests need and run them
 	python -m components.sources encoder stsb
 	python -m pytest --numprocesses auto --dist loadfile
+
+bench: $(VENV)/bench.stamp ## measure cseflow against its peers; results in benchmarks/results and docs/performance.md
+	python -m components.sources corpus encoder llm
+	python -m benchmarks
 
 check: $(VENV)/test.stamp ## lint, format check and types
 	ruff check .
@@ -43,4 +47,8 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
 	python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/bench.stamp: $(VENV)/run.stamp
+	python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	touch $@
