@@ -19,7 +19,7 @@ from components.tracking.journal import Journal, records
 from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
 from components.tracking.runs import BEST_STEP, find_finished
 from components.training.fingerprint import fingerprint
-from components.training.rows import columns_of, read_tuples, view_folder
+from components.training.rows import columns_of, read_tuples, tuple_file, view_folder
 from components.training.run import ENCODER, train
 from components.validation.report import require_passed
 
@@ -49,7 +49,7 @@ class Run:
             if part.set == "corpus":
                 found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
             else:
-                found.append(paths.TUPLES.parent / f"{part.set}.parquet")
+                found.append(tuple_file(part.set))
         return [str(path) for path in dict.fromkeys(found)]
 
     @cached_property

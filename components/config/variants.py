@@ -11,7 +11,7 @@ Weight = Annotated[float, Field(gt=0)]
 
 
 class Roles(Section):
-    """Which column of a set plays which role: a view's name for `corpus`, a tuple's column for `tuples/…`."""
+    """Which column of a set plays which role: a view's name for `corpus`, a tuple's column for the others."""
 
     anchor: str
     positive: str
@@ -30,9 +30,12 @@ class Roles(Section):
 
 
 class Part(Section):
-    """One kind of row in every batch; `rows: null` takes what the other parts leave of training.batch_size."""
+    """One kind of row in every batch; `rows: null` takes what the other parts leave of training.batch_size.
 
-    set: Annotated[str, Field(pattern=r"^(corpus|tuples/[a-z0-9_-]+)$")]
+    `set` is `corpus`, `nli` (triplets of a source that people wrote) or `tuples/nli`, `tuples/sts` (by an LLM).
+    """
+
+    set: Annotated[str, Field(pattern=r"^(corpus|nli|tuples/[a-z0-9_-]+)$")]
     rows: Positive | None = None
     roles: Roles
 

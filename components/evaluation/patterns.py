@@ -5,26 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rapidfuzz.distance import Levenshtein
 
 from components.evaluation.embed import Encode, embed_distinct
 from components.evaluation.sts import cosine
+from components.text import match_error_rate
 
 Pairs = tuple[Sequence[str], Sequence[str]]  # first and second texts, equally many
 BINS = {"match_error_rate": np.linspace(0, 1, 21), "cosine": np.linspace(-1, 1, 41)}
-
-
-def match_error_rate(first: str, second: str) -> float:
-    """(S + D + I) / (S + D + I + H) of the words' alignment with the fewest edits; in [0, 1], 0 for equal texts.
-
-    S, D and I are substitutions, deletions and insertions that make `second` of `first`, H the words kept. Words are
-    parted by blanks. Morris et al. 2004, "From WER and RIL to MER and WIL", section 2.
-    """
-    words, others = first.split(), second.split()
-    edits = Levenshtein.editops(words, others)
-    touched = sum(edit.tag != "insert" for edit in edits)
-    total = len(edits) + len(words) - touched
-    return len(edits) / total if total else 0.0
 
 
 def similarity_patterns(encode: Encode, positives: Pairs, negatives: Pairs) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from components.files import folder_written_whole
 
 log = logging.getLogger(__name__)
 DEV = "STSB-dev"  # picks checkpoints, and stands for "unseen" in the geometry
+TRAIN = "STSB-train"  # gives the synthesis its exemplars; measures nothing
+SPLITS = {DEV: ("sts-dev.csv", "dev|validation"), TRAIN: ("sts-train.csv", "train")}  # of STS-B: its name, the hub's
 SUBSETS = re.compile(r"STS1[2-6]")  # tasks made of several sets
 SCHEMA = pa.schema([("first", pa.string()), ("second", pa.string()), ("score", pa.float64())])
 SICK_PAIRS = 9927  # train, trial and test together
@@ -88,16 +90,19 @@ def sts_files(task: str, folder: Path) -> list[Path]:
         wanted = "SICK_test_annotated.txt"
         places = senteval_places(folder, "SICK")
     else:
-        wanted = "sts-dev.csv" if task == DEV else "sts-test.csv"
+        wanted, _ = SPLITS.get(task, ("sts-test.csv", "test"))
         places = senteval_places(folder, "STS/STSBenchmark", "STSBenchmark")
     for place in places:
         if files := sorted(path for path in place.glob(wanted) if path.name != "STS.input.ALL.txt"):
             return files
-    return _hub_files(folder, "dev|validation" if task == DEV else "test")
+    _, split = SPLITS.get(task, ("", "test"))
+    return _hub_files(folder, split)
 
 
 def write_sts(tasks: Mapping[str, Path], folder: Path = paths.STS) -> dict[str, int]:
     """Write `folder` whole: one Parquet file per task, from the folder of its source, and STS-B's dev split.
+
+    STS-B's train split, where its source has it, becomes train/STSB.parquet, apart from what is measured on.
 
     Returns:
         How many pairs each file holds.
@@ -106,11 +111,15 @@ def write_sts(tasks: Mapping[str, Path], folder: Path = paths.STS) -> dict[str, 
         DataError: as `read_sts`; what stood at `folder` is left as it was.
     """
     wanted = dict(tasks) | {DEV: tasks["STSB"]}
+    if sts_files(TRAIN, tasks["STSB"]):
+        wanted[TRAIN] = tasks["STSB"]
     with folder_written_whole(folder) as aside:
         counts = {}
         for task, source in wanted.items():
             table = read_table(task, source)
-            pq.write_table(table, aside / f"{task}.parquet", compression="zstd")
+            path = aside / (paths.STS_TRAIN.relative_to(paths.STS) if task == TRAIN else f"{task}.parquet")
+            path.parent.mkdir(exist_ok=True)
+            pq.write_table(table, path, compression="zstd")
             counts[task] = table.num_rows
             if task == "SICKR" and table.num_rows == SICK_PAIRS:
                 log.warning(

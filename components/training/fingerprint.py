@@ -11,7 +11,7 @@ import components
 from components.files import file_digest
 
 # Rooms whose code decides a run's numbers; a change elsewhere (a plot, a message of the CLI) redoes nothing.
-CODE = ("augmentation", "encoder", "evaluation", "objectives", "training", "variants.py")
+CODE = ("augmentation", "encoder", "evaluation", "objectives", "text.py", "training", "variants.py")
 LIBRARIES = ("torch", "transformers", "sentence-transformers")
 
 

@@ -146,15 +146,21 @@ def view_folder(column: str, split: str) -> Path:
     raise DataError(f"no view {column!r} under {paths.VIEWS / split}; run `dvc repro`")
 
 
+def tuple_file(name: str) -> Path:
+    """Where a set of tuples lies: `nli`, or one of an LLM's such as `tuples/sts`."""
+    return paths.NLI / "train.parquet" if name == "nli" else paths.TUPLES.parent / f"{name}.parquet"
+
+
 def read_tuples(name: str, columns: Sequence[str]) -> dict[str, list[str]]:
-    """The texts of `columns` of a tuple set such as `tuples/sts`, rows that lack one of them left out.
+    """The texts of `columns` of a set of tuples, rows that lack one of them left out.
 
     Raises:
         DataError: the file or a column is missing.
     """
-    path = paths.TUPLES.parent / f"{name}.parquet"
+    path = tuple_file(name)
     if not path.is_file():
-        raise DataError(f"{path} is missing; run `dvc repro`")
+        also = ", and name a source `nli` in params.yaml" if name == "nli" else ""
+        raise DataError(f"{path} is missing; run `dvc repro`{also}")
     table = pq.read_table(path)
     for column in columns:
         if column not in table.column_names:

@@ -8,8 +8,8 @@ import great_expectations.expectations as gxe
 import pandas as pd
 
 from components.config import Params
-from components.evaluation.patterns import match_error_rate
 from components.paths import TUPLES
+from components.text import match_error_rate
 from components.validation import sts
 from components.validation.suite import (
     Suite,

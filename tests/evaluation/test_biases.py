@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from components.evaluation.length_bias import length_bias
-from components.evaluation.patterns import match_error_rate, similarity_patterns
+from components.evaluation.patterns import similarity_patterns
 from components.evaluation.sts_data import StsPairs
 from tests.evaluation.toys import hashed
 
@@ -19,15 +19,6 @@ def test_length_bias_parts_pairs_at_three_words() -> None:
     near = np.arange(20) % 4 < 2
     expected = [100 * spearmanr(gold[side], cosines[side]).statistic for side in (near, ~near)]
     assert bias == pytest.approx((*expected, expected[0] - expected[1]))
-
-
-# Of the last, "x" for "b" and an added "e": two edits, three words kept.
-@pytest.mark.parametrize(
-    ("first", "second", "rate"),
-    [("a b", "a b", 0), ("a b", "c d e", 1), ("", "", 0), ("a b c", "a c", 1 / 3), ("a b c d", "a x c d e", 2 / 5)],
-)
-def test_match_error_rate_counts_words(first: str, second: str, rate: float) -> None:
-    assert match_error_rate(first, second) == pytest.approx(rate)
 
 
 def test_patterns_tell_positive_from_negative_pairs() -> None:

@@ -53,6 +53,13 @@ def test_the_dev_split_is_written_whatever_the_tasks(stsb: Path, tmp_path: Path)
     assert load_sts("STSB-dev", tmp_path / "out").score.tolist() == [3.0]
 
 
+def test_the_train_split_lies_apart_from_the_tasks(stsb: Path, tmp_path: Path) -> None:
+    (stsb / "sts-train.csv").write_text(STSB.format("4.500"))
+    write_sts({"STSB": stsb}, tmp_path / "out")
+    assert {path.stem for path in (tmp_path / "out").glob("*.parquet")} == {"STSB", "STSB-dev"}
+    assert load_sts("STSB", tmp_path / "out" / "train").score.tolist() == [4.5]
+
+
 def test_pairs_without_gold_and_the_all_file_are_left_out(senteval: Path) -> None:
     pairs = read_sts("STS15", senteval)
     assert (pairs.second, pairs.score.tolist()) == (["other 0", "other 2", "other 0"], [1.5, 4.0, 2.0])
