@@ -18,10 +18,14 @@ class Sampling(Section):
 
 
 class Local(Section):
-    """A causal language model on this machine; `source` names the entry of `sources` with its GGUF or folder."""
+    """A causal language model on this machine; `source` names the entry of `sources` with its GGUF or folder.
+
+    `batch_size` answers are worked on at a time; `precision: auto` is bf16 where the hardware does it natively.
+    """
 
     source: str = "llm"
     batch_size: Positive = 64
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
 class OpenAi(Section):

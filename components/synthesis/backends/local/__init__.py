@@ -1,0 +1,1 @@
+"""A causal language model on this machine, run with continuous batching over a shared prompt prefix."""

@@ -1,0 +1,168 @@
+"""The backend `local`: requests in, answers out as each is finished."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from components.config.synthesis import Sampling
+from components.errors import BackendError, DataError
+from components.hardware import native_bf16
+from components.synthesis.backends import Answer, Request
+from components.synthesis.backends.local.attention import NAME, Cache, Decode, Prefill
+from components.synthesis.backends.local.folder import model_folder
+from components.synthesis.backends.local.sampling import draw
+
+
+class _Row(NamedTuple):
+    """A request being answered: its prompt, the answer's tokens so far, and a uniform draw for each there may be."""
+
+    request: Request
+    prompt: list[int]
+    answer: list[int]
+    uniforms: np.ndarray
+
+
+class LocalBackend:
+    """A causal language model on the GPU, or else on the CPU.
+
+    The prompts' common beginning is computed once and attended to by all rows; a row that ends makes room for the next
+    request at once; a row's draws come from its request's seed alone, so an answer does not depend on what is beside it
+    (rounding aside).
+
+    Args:
+        path: a transformers folder, a GGUF file, or a folder with one; a GGUF is converted once.
+        sampling: of all answers.
+        batch_size: rows that are worked on at a time.
+        precision: `fp32`, `bf16`, or by `auto` bf16 where the hardware has it.
+    """
+
+    name = "local"
+
+    def __init__(self, path: Path, sampling: Sampling, batch_size: int = 64, precision: str = "auto") -> None:
+        folder = model_folder(path)
+        half = native_bf16() if precision == "auto" else precision == "bf16"
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.bfloat16 if half else torch.float32, attn_implementation=NAME
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{folder} is no causal language model that transformers can load: {error}") from None
+        if not self._tokenizer.chat_template:
+            raise DataError(f"{folder} has no chat template; take an instruction-tuned model")
+        self.model = path.stem if path.is_file() else next((f.stem for f in path.glob("*.gguf")), path.name)
+        self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self._sampling, self._batch_size = sampling, batch_size
+        config = model.config
+        self._group = config.num_attention_heads // (
+            getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+        )
+        ends = model.generation_config.eos_token_id
+        self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """One answer to each request, as soon as it is finished; `batch_size` requests are taken in advance.
+
+        Raises:
+            BackendError: a prompt and its answer are longer than the model's context.
+        """
+        source = iter(requests)
+        cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
+        rows: list[_Row] = []
+        prefix: list[int] = []
+        exhausted = False
+        while True:
+            free = self._batch_size - len(rows)
+            if not exhausted and free >= max(1, self._batch_size // 8):
+                new = [self._row(request) for request in islice(source, free)]
+                exhausted = len(new) < free
+                if new:
+                    if not rows:
+                        prefix = self._share(cache, [row.prompt for row in new])
+                    drawn = self._begin(cache, len(rows), new, prefix)
+                    rows += new
+                    yield from self._advance(cache, rows, len(rows) - len(new), drawn)
+            if rows:
+                yield from self._advance(cache, rows, 0, self._next(cache, rows))
+            elif exhausted:
+                return
+
+    def _row(self, request: Request) -> _Row:
+        messages = [{"role": role, "content": content} for role, content in request.messages]
+        begun = messages[-1]["role"] == "assistant"
+        prompt = self._tokenizer.apply_chat_template(
+            messages, add_generation_prompt=not begun, continue_final_message=begun, return_dict=False
+        )
+        longest = getattr(self._model.config, "max_position_embeddings", None)
+        if longest and len(prompt) + self._sampling.max_tokens > longest:
+            raise BackendError(
+                f"the prompt of request {request.key} has {len(prompt)} tokens, which with an answer of "
+                f"{self._sampling.max_tokens} is more than the {longest} that {self.model} can hold; shorten it"
+            )
+        uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
+        return _Row(request, list(prompt), [], uniforms)
+
+    def _share(self, cache: Cache, prompts: list[list[int]]) -> list[int]:
+        """Make the prompts' common beginning the cache's prefix; each keeps at least one token of its own."""
+        common = min(_common(prompts[0], prompt) for prompt in prompts)
+        prefix = prompts[0][: min(common, min(map(len, prompts)) - 1)] if len(prompts) > 1 else []
+        cache.drop_prefix()
+        if prefix:
+            cache.seen[0] = 0
+            self._forward(prefix, Prefill(cache, 0, [len(prefix)], self._group))
+            cache.adopt_prefix()
+        return prefix
+
+    def _begin(self, cache: Cache, first: int, new: list[_Row], prefix: list[int]) -> Tensor:
+        """Read the new rows' prompts, as far as the prefix does not hold them; the logits after each."""
+        seen = [min(_common(prefix, row.prompt), len(row.prompt) - 1) for row in new]
+        own = [row.prompt[skip:] for row, skip in zip(new, seen, strict=True)]
+        cache.seen[first : first + len(new)] = torch.tensor(seen)
+        step = Prefill(cache, first, [len(tokens) for tokens in own], self._group)
+        return self._forward([token for tokens in own for token in tokens], step)
+
+    def _next(self, cache: Cache, rows: list[_Row]) -> Tensor:
+        return self._forward([row.answer[-1] for row in rows], Decode(cache, len(rows), self._group))
+
+    @torch.inference_mode()
+    def _forward(self, tokens: list[int], step: Prefill | Decode) -> Tensor:
+        """Logits, (rows, vocabulary), after the last of each row's tokens."""
+        ids = torch.tensor([tokens], device=self._model.device)
+        last = step.last if isinstance(step, Prefill) else slice(None)
+        hidden = self._model.get_decoder()(ids, position_ids=step.positions, use_cache=False, step=step)
+        return self._model.get_output_embeddings()(hidden.last_hidden_state[0, last])
+
+    @torch.inference_mode()
+    def _advance(self, cache: Cache, rows: list[_Row], first: int, logits: Tensor) -> list[Answer]:
+        """Draw a token for the rows from `first` on; those that end leave `rows`, the last ones taking their places."""
+        uniforms = torch.tensor(np.array([row.uniforms[len(row.answer)] for row in rows[first:]]))
+        drawn = draw(logits, uniforms.to(logits.device), self._sampling.temperature, self._sampling.top_p)
+        for row, token in zip(rows[first:], drawn.tolist(), strict=True):
+            row.answer.append(token)
+        finished = []
+        for place in reversed(range(first, len(rows))):
+            row = rows[place]
+            if row.answer[-1] in self._ends or len(row.answer) == self._sampling.max_tokens:
+                finished.append(self._answer(row))
+                last = len(rows) - 1
+                if place != last:
+                    cache.move(last, place)
+                    rows[place] = rows[last]
+                rows.pop()
+        return finished
+
+    def _answer(self, row: _Row) -> Answer:
+        role, begun = row.request.messages[-1]
+        text = self._tokenizer.decode(row.answer, skip_special_tokens=True)
+        return Answer(row.request.key, (begun if role == "assistant" else "") + text, len(row.prompt), len(row.answer))
+
+
+def _common(one: list[int], other: list[int]) -> int:
+    """How many tokens two prompts begin with alike."""
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
