@@ -234,7 +234,7 @@ def main(
             "versions": versions({library for row in rows for library in row.libraries}),
             "rows": [_as_json(row) for row in rows],
         }
-        console = Console()
+        console = Console(width=max(100, Console().width))
         console.print(table(result["rows"]))
         console.print(environment(result), highlight=False, style="dim")
         if not chosen["quick"]:

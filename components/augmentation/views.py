@@ -8,6 +8,8 @@ from numpy.random import Generator
 
 from components.augmentation.tokens import Bools, Ids, Ints, Tokens, cumulative, ranges
 
+ROWS = 1024  # sentences shuffled at a time: as many as keep the arrays in the cache
+
 
 def word_repetition(
     tokens: Tokens, generator: Generator, *, rate: float = 0.32, word_starts: Bools | None = None
@@ -23,12 +25,12 @@ def word_repetition(
             without it every token is a unit.
     """
     if word_starts is None:
-        times = _times(tokens.offsets, generator, rate)
-        return Tokens(np.repeat(tokens.ids, times), cumulative(times)[tokens.offsets])
+        times, number = _repeated(tokens.offsets, generator, rate)
+        return Tokens(np.repeat(tokens.ids, times), tokens.offsets + cumulative(number))
     starts = np.flatnonzero(word_starts)
     spans = np.diff(starts, append=len(tokens.ids))
     words = np.searchsorted(starts, tokens.offsets)  # the sentences' offsets, counted in words
-    times = _times(words, generator, rate)
+    times, _ = _repeated(words, generator, rate)
     places = ranges(np.repeat(starts, times), np.repeat(spans, times))
     return Tokens(tokens.ids[places], cumulative(times * spans)[words])
 
@@ -38,8 +40,9 @@ def token_shuffle(tokens: Tokens, generator: Generator) -> Tokens:
 
     A sentence with fewer than two different tokens has no other order and stays as it is.
     """
-    ids = tokens.ids[_shuffled(tokens.offsets, generator)]
-    stuck = np.flatnonzero(~_differs(ids, tokens) & _has_two(tokens))
+    ids = tokens.ids[_drawn(tokens.offsets, tokens.lengths, generator)]
+    same = np.flatnonzero(~_differs(ids, tokens))
+    stuck = same[_has_two(tokens.take(same))]
     if len(stuck):
         again = token_shuffle(tokens.take(stuck), generator)
         ids[ranges(tokens.offsets[stuck], again.lengths)] = again.ids
@@ -55,7 +58,7 @@ def token_cutoff(tokens: Tokens, generator: Generator, *, pad_id: int, rate: flo
     lengths = tokens.lengths
     number = np.clip(_floored(rate, lengths), np.minimum(1, lengths - 1).clip(0), (lengths - 1).clip(0))
     ids = tokens.ids.copy()
-    ids[_shuffled(tokens.offsets, generator)[ranges(tokens.offsets[:-1], number)]] = pad_id
+    ids[_drawn(tokens.offsets, number, generator)] = pad_id
     return Tokens(ids, tokens.offsets)
 
 
@@ -89,32 +92,42 @@ def span_mask(
     )
 
 
-def _times(units: Ints, generator: Generator, rate: float) -> Ints:
-    """How often each unit shall stand, 1 or 2, (units,); `units` are the sentences' offsets counted in units."""
+def _repeated(units: Ints, generator: Generator, rate: float) -> tuple[Ints, Ints]:
+    """How often each unit shall stand, 1 or 2, (units,), and how many of each sentence stand twice, (n,).
+
+    `units` are the sentences' offsets counted in units.
+    """
     count = np.diff(units)
     most = np.minimum(count, np.maximum(2, _floored(rate, count)))
     number = generator.integers(0, most, endpoint=True)
     times = np.ones(units[-1], np.int64)
-    times[_shuffled(units, generator)[ranges(units[:-1], number)]] = 2
-    return times
+    times[_drawn(units, number, generator)] = 2
+    return times, number
 
 
-def _shuffled(offsets: Ints, generator: Generator) -> Ints:
-    """0 … offsets[-1] − 1, every piece between two offsets in an order of its own, all orders alike.
+def _drawn(offsets: Ints, number: Ints, generator: Generator) -> Ints:
+    """Of 0 … offsets[-1] − 1: `number` (n,) of every piece between two offsets, without replacement, in random order.
 
     Every piece is a row of keys, random bits above the place, and the rows are sorted: no two keys of a row are equal,
     so that the outcome hangs neither on the sorting method nor on the machine.
     """
-    lengths = np.diff(offsets)
-    width = int(lengths.max(initial=0))
-    bits = width.bit_length()
-    keys = generator.integers(0, 1 << (63 - bits), (len(lengths), width))
-    keys <<= bits
-    keys |= np.arange(width)
-    inside = np.arange(width) < lengths[:, None]
-    keys[~inside] = np.iinfo(np.int64).max
-    keys.sort(axis=1)
-    return (keys[inside] & ((1 << bits) - 1)) + np.repeat(offsets[:-1], lengths)
+    width = int(np.diff(offsets).max(initial=0))
+    columns = np.arange(width, dtype=np.uint64)
+    place_bits = np.uint64((2 << width.bit_length()) - 1)
+    ends = cumulative(number)
+    drawn = np.empty(ends[-1], np.int64)
+    for first in range(0, len(number), ROWS):
+        starts = offsets[first : first + ROWS + 1].astype(np.uint64)
+        wanted = number[first : first + ROWS].astype(np.uint64)
+        keys = generator.integers(0, 1 << 64, (len(wanted), width), dtype=np.uint64)
+        keys &= ~place_bits
+        keys |= columns
+        keys[columns >= np.diff(starts)[:, None]] = np.iinfo(np.uint64).max
+        keys.sort(axis=1)
+        keys &= place_bits
+        keys += starts[:-1, None]
+        drawn[ends[first] : ends[first + len(wanted)]] = keys[columns < wanted[:, None]]
+    return drawn
 
 
 def _floored(share: float, counts: Ints) -> Ints:

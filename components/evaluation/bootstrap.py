@@ -106,7 +106,8 @@ class _Room:
         self.counts = np.empty((BLOCK, pairs), np.int32)  # how often each pair was drawn
         self.sorted = np.empty((BLOCK, pairs), np.int32)  # the same, in the order of one array's values
         self.below = np.zeros((BLOCK, pairs + 1), np.int32)  # how many drawn pairs stand before each of the sorted
-        self.weights, self.gold, self.ranks, self.products = np.empty((4, BLOCK, pairs))
+        self.gold = np.empty((BLOCK, pairs), np.int32)  # gold's ranks, in the order of gold
+        self.ranks, self.weighted = np.empty((2, BLOCK, pairs))  # ranks of the sorted; and times how often drawn
 
 
 class _Order(NamedTuple):
@@ -114,21 +115,25 @@ class _Order(NamedTuple):
 
     order: NDArray[np.intp]  # (pairs,)
     bounds: NDArray[np.intp]  # (distinct + 1,): where among the sorted each distinct value begins, and the end
-    group: NDArray[np.intp]  # (pairs,): which distinct value each pair has
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Order":
         _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-        return cls(np.argsort(group, kind="stable"), np.concatenate([[0], np.cumsum(sizes)]), group)
+        return cls(np.argsort(group, kind="stable"), np.concatenate([[0], np.cumsum(sizes)]))
 
-    def rank(self, room: _Room, out: FloatArray) -> None:
-        """Write to `out` twice the mid-rank, less 1, of each pair in each resample."""
+    def rank(self, room: _Room, out: NDArray[np.int32]) -> None:
+        """Write twice the mid-rank, less 1, of each sorted pair to `out` (resamples, pairs), the rest to `room`."""
         np.take(room.counts, self.order, axis=1, out=room.sorted, mode="clip")
         np.cumsum(room.sorted, axis=1, dtype=np.int32, out=room.below[:, 1:])
+        room.weighted[:] = room.sorted
         # Ranks from below[start] + 1 to below[end] are tied; their mean is half of below[start] + below[end] + 1.
-        below = np.take(room.below, self.bounds, axis=1)
-        np.take(below[:, :-1] + below[:, 1:], self.group, axis=1, out=room.sorted, mode="clip")
-        out[:] = room.sorted
+        if len(self.bounds) == room.below.shape[1]:
+            np.add(room.below[:, :-1], room.below[:, 1:], out=out)
+        else:
+            below = np.take(room.below, self.bounds, axis=1)
+            out[:] = np.repeat(below[:, :-1] + below[:, 1:], np.diff(self.bounds), axis=1)
+        room.ranks[:] = out
+        room.weighted *= room.ranks
 
 
 class _Systems(NamedTuple):
@@ -137,6 +142,7 @@ class _Systems(NamedTuple):
     values: FloatArray  # gold, then the candidate's seeds, then the reference's: (1 + seeds + seeds, pairs)
     seeds: int  # the candidate's
     orders: list[_Order]
+    from_gold: list[NDArray[np.intp]]  # of each system: where among those sorted by gold its sorted pairs stand
 
     @classmethod
     def of(cls, task: str, gold: ArrayLike, candidate: ArrayLike, reference: ArrayLike) -> "_Systems":
@@ -149,7 +155,9 @@ class _Systems(NamedTuple):
         values = np.concatenate(rows)
         if not np.isfinite(values).all():
             raise ValueError(f"{task}: a score or similarity is not finite")
-        return cls(values, len(rows[1]), [_Order.of(row) for row in values])
+        orders = [_Order.of(row) for row in values]
+        among_gold = np.argsort(orders[0].order)
+        return cls(values, len(rows[1]), orders, [among_gold[order.order] for order in orders[1:]])
 
     def observed_gain(self) -> float:
         return float(self._gain(np.array([spearman(self.values[0], row) for row in self.values[1:]])))
@@ -168,15 +176,14 @@ class _Systems(NamedTuple):
         for gain, block in zip(gains, blocks, strict=True):
             for counts, indices in zip(room.counts, _draw(task, pairs, block, seed), strict=True):
                 counts[:] = np.bincount(indices, minlength=pairs)
-            room.weights[:] = room.counts
-            self.orders[0].rank(room, room.ranks)
-            np.multiply(room.ranks, room.weights, out=room.gold)
-            gold_squares = np.vecdot(room.gold, room.ranks) - centre
-            for order, correlation in zip(self.orders[1:], correlations, strict=True):
-                order.rank(room, room.ranks)
-                np.multiply(room.ranks, room.weights, out=room.products)
-                scale = np.sqrt(gold_squares * (np.vecdot(room.products, room.ranks) - centre))
-                covariance = np.vecdot(room.gold, room.ranks) - centre
+            self.orders[0].rank(room, room.gold)
+            gold_squares = np.vecdot(room.weighted, room.ranks) - centre
+            for order, places, correlation in zip(self.orders[1:], self.from_gold, correlations, strict=True):
+                order.rank(room, room.sorted)
+                scale = np.sqrt(gold_squares * (np.vecdot(room.weighted, room.ranks) - centre))
+                np.take(room.gold, places, axis=1, out=room.sorted, mode="clip")
+                room.ranks[:] = room.sorted
+                covariance = np.vecdot(room.weighted, room.ranks) - centre
                 correlation[:] = np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)
             gain[:] = self._gain(correlations)
         return gains

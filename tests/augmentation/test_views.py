@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from numpy.random import Generator, default_rng
 from scipy import stats
 
-from components.augmentation import Tokens, span_mask, token_cutoff, token_shuffle, word_repetition
+from components.augmentation import Tokens, span_mask, token_cutoff, token_shuffle, views, word_repetition
 
 PAD, MASK = -1, -2
 LEVEL = 1e-3  # a right view fails a test at this level once in a thousand seeds; the seeds here are fixed
@@ -178,3 +179,19 @@ def test_span_masks_are_distributed_as_the_plain_loop(generator: Generator) -> N
         assert spans is not None
         plain[spans[0].start, spans[1].start] += 1
     assert alike(fast, plain)
+
+
+@pytest.mark.parametrize("view", [word_repetition, token_shuffle, partial(token_cutoff, pad_id=PAD, rate=0.3)])
+def test_how_many_rows_are_drawn_at_a_time_changes_nothing(view: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = view(mixed(), default_rng(7))
+    monkeypatch.setattr(views, "ROWS", 7)
+    assert view(mixed(), default_rng(7)).lists() == whole.lists()
+
+
+def test_a_shuffle_is_the_order_of_random_keys() -> None:
+    keys = default_rng(7).integers(0, 1 << 64, (500, 40), dtype=np.uint64) >> np.uint64(7)
+    for row, sentence, shuffled in zip(
+        keys, mixed().lists(), token_shuffle(mixed(), default_rng(7)).lists(), strict=True
+    ):
+        if len(sentence) > 5:  # a shorter one may come out as it was, and is then drawn again
+            assert shuffled == [sentence[k] for k in np.argsort(row[: len(sentence)])]

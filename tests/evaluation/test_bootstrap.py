@@ -10,9 +10,11 @@ from components.evaluation.bootstrap import paired_bootstrap, resample_indices
 
 rng = np.random.default_rng(0)
 GOLD = {"A": rng.integers(0, 6, 60) * 1.0, "B": rng.random(41)}
-# Rounded, so that there are ties; three seeds against two.
-BETTER = {task: np.round(gold + rng.normal(0, 0.5, (3, len(gold))), 1) for task, gold in GOLD.items()}
-WORSE = {task: np.round(gold + rng.normal(0, 2.0, (2, len(gold))), 1) for task, gold in GOLD.items()}
+# The first seed of each is rounded, so that there are ties, the others are not; three seeds against two.
+BETTER = {task: gold + rng.normal(0, 0.5, (3, len(gold))) for task, gold in GOLD.items()}
+WORSE = {task: gold + rng.normal(0, 2.0, (2, len(gold))) for task, gold in GOLD.items()}
+for systems in (*BETTER.values(), *WORSE.values()):
+    systems[0] = np.round(systems[0], 1)
 
 
 def correlation(gold: np.ndarray, systems: np.ndarray) -> float:
