@@ -1,8 +1,8 @@
 """Section `synthesis`: tuples written by an LLM from corpus sentences (NGCSE, Li et al. 2024)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config.base import Positive, Section
 
@@ -29,18 +29,21 @@ class Local(Section):
 
 
 class OpenAi(Section):
-    """Any server of the OpenAI chat API; the key comes from the environment variable `key_variable` alone."""
+    """Any server of the OpenAI chat API (OpenAI, vLLM, llama.cpp, Ollama, transformers serve).
 
-    base_url: str = "http://127.0.0.1:8000/v1"
+    The key comes from the environment variable `key_variable` alone; a server on this machine needs none.
+    """
+
+    base_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = "http://127.0.0.1:8000/v1"  # mostly ends in /v1
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
-    concurrency: Positive = 16
+    concurrency: Positive = 16  # requests in flight
     timeout: Annotated[float, Field(gt=0)] = 60.0  # seconds an answer may take
     retries: Annotated[int, Field(ge=0)] = 6  # of a request that failed, not of an answer that a filter rejected
 
 
 class Replay(Section):
-    """Answers that an earlier run recorded: a file of its answers folder."""
+    """Answers that an earlier run recorded: a file of them (JSON Lines), or the folder of such files."""
 
     path: str = ""
 
@@ -72,3 +75,11 @@ class Synthesis(Section):
     replay: Replay = Replay()
     budget: Budget = Budget()
     price: Price = Price()
+
+    @model_validator(mode="after")
+    def _backend_is_named(self) -> Self:
+        if self.backend == "openai" and not self.openai.model:
+            raise ValueError("openai.model: name the model that the server is to answer with")
+        if self.backend == "replay" and not self.replay.path:
+            raise ValueError("replay.path: name the recorded answers")
+        return self
