@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager
@@ -26,7 +27,8 @@ def in_flight(
         Exception: whatever the work on an item raised; what was finished before is given first.
     """
     finished: SimpleQueue[R | BaseException] = SimpleQueue()
-    started: Future[tuple[Callable[[T], None], Callable[[], None]]] = Future()
+    taken: deque[T] = deque()
+    started: Future[tuple[Callable[[], None], Callable[[], None]]] = Future()
 
     async def finish(work: Callable[[T], Awaitable[R]], item: T) -> None:
         try:
@@ -39,14 +41,13 @@ def in_flight(
         tasks: set[asyncio.Task[None]] = set()
         async with opened() as work:
 
-            def start(item: T) -> None:
-                task = loop.create_task(finish(work, item))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
+            def take() -> None:
+                while taken:
+                    task = loop.create_task(finish(work, taken.popleft()))
+                    tasks.add(task)
+                    task.add_done_callback(tasks.discard)
 
-            started.set_result(
-                (lambda item: _call(loop, start, item), lambda: _call(loop, stopped.set)),
-            )
+            started.set_result((lambda: _call(loop, take), lambda: _call(loop, stopped.set)))
             await stopped.wait()
             for task in tasks:
                 task.cancel()
@@ -62,13 +63,15 @@ def in_flight(
 
     thread = threading.Thread(target=run, name="in flight", daemon=True)  # a daemon: no exit waits for a lost iterator
     thread.start()
-    submit, stop = started.result()
+    wake, stop = started.result()
     try:
         todo, under_way = iter(items), 0
         while True:
             for item in islice(todo, limit - under_way):
-                submit(item)
+                taken.append(item)
                 under_way += 1
+                if len(taken) == 1:  # else it is awake: to wake it costs as much as much of the work
+                    wake()
             if not under_way:
                 return
             result = finished.get()
@@ -81,6 +84,6 @@ def in_flight(
         thread.join()
 
 
-def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(function, *arguments)
+        loop.call_soon_threadsafe(function)

@@ -31,6 +31,7 @@ from components.synthesis.backends.in_flight import in_flight
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds; the bound of a pause doubles from the one to the other
+STAGGER = 0.002  # seconds between the first requests of a run: answers that come in one burst wait for each other
 PATIENCE = 3600.0  # seconds; a server that asks to wait longer is out for the night
 PASSING = (408, 409, 425, 429)  # and all from 500: what another try may make good
 
@@ -113,21 +114,26 @@ class OpenAiBackend:
         # which at 64 of them costs more than all else.
         tls, one = httpx.create_ssl_context(), httpx.Limits(max_connections=1, max_keepalive_connections=1)
         idle: list[openai.AsyncOpenAI] = []
+        opening = asyncio.Lock()
 
-        async def ask(request: Request) -> Answer:
-            client = idle.pop()
-            try:
-                return await self._answer(client, request)
-            finally:
-                idle.append(client)
+        def client() -> openai.AsyncOpenAI:
+            http = openai.DefaultAsyncHttpxClient(verify=tls, limits=one, timeout=None, trust_env=not self._local)
+            key = self._key or "none"
+            return openai.AsyncOpenAI(base_url=self._settings.base_url, api_key=key, max_retries=0, http_client=http)
 
         async with AsyncExitStack() as stack:
-            for _ in range(self._settings.concurrency):
-                http = openai.DefaultAsyncHttpxClient(verify=tls, limits=one, timeout=None, trust_env=not self._local)
-                client = openai.AsyncOpenAI(
-                    base_url=self._settings.base_url, api_key=self._key or "none", max_retries=0, http_client=http
-                )
-                idle.append(await stack.enter_async_context(client))
+
+            async def ask(request: Request) -> Answer:
+                if not idle:
+                    async with opening:
+                        await asyncio.sleep(STAGGER)
+                        idle.append(await stack.enter_async_context(client()))
+                mine = idle.pop()
+                try:
+                    return await self._answer(mine, request)
+                finally:
+                    idle.append(mine)
+
             yield ask
 
     async def _answer(self, client: openai.AsyncOpenAI, request: Request) -> Answer:
