@@ -1,7 +1,8 @@
 """The openai backend at 64 requests in flight, against a server on loopback that answers each after 200 ms.
 
 The peer is the server's own ceiling: 64 bare sockets that write a request made beforehand and read the answer's bytes.
-The server runs in a process of its own, the backend's prompts are as long as the synthesis' own.
+The server runs in a process of its own, the backend's prompts are as long as the synthesis' own. Rates are those of a
+run that lasts: from the answer that follows the first 64 to the one before the last 64, on both sides.
 """
 
 import asyncio
@@ -31,26 +32,32 @@ def serve(told: Connection) -> None:
         told.recv()
 
 
-async def bare(port: int, answers: int) -> int:
-    """How many answers came whole; 64 connections, each asking again as soon as it has its answer."""
+async def bare(port: int, answers: int) -> list[float]:
+    """When each answer had come whole; 64 connections, each asking again as soon as it has its answer."""
     body = b"x" * sum(len(content) for _, content in MESSAGES)
     request = b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (
         len(body),
         body,
     )
 
-    async def ask() -> int:
+    came: list[float] = []
+
+    async def ask() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        whole = 0
         for _ in range(answers // CONCURRENCY):
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
-            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-            whole += len(await reader.readexactly(length)) == length
+            await reader.readexactly(int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]))
+            came.append(time.perf_counter())
         writer.close()
-        return whole
 
-    return sum(await asyncio.gather(*(ask() for _ in range(CONCURRENCY))))
+    await asyncio.gather(*(ask() for _ in range(CONCURRENCY)))
+    return came
+
+
+def sustained(came: list[float]) -> Sample:
+    """Without the beginning and the end, when fewer than 64 are in flight."""
+    return Sample(len(came) - 2 * CONCURRENCY, came[-CONCURRENCY - 1] - came[CONCURRENCY - 1])
 
 
 def measure(quick: bool) -> Iterator[Row]:
@@ -64,16 +71,15 @@ def measure(quick: bool) -> Iterator[Row]:
     requests = [Request(f"key {i}", (*MESSAGES, ("user", f"Sentence {i}.")), i) for i in range(answers)]
 
     def peer() -> Sample:
-        start = time.perf_counter()
-        require(asyncio.run(bare(port, answers)) == answers, "the server lost answers")
-        return Sample(answers, time.perf_counter() - start)
+        return sustained(asyncio.run(bare(port, answers)))
 
     def ours() -> Sample:
-        start = time.perf_counter()
-        keys = {answer.key for answer in backend.answers(requests) if answer.text == TEXT}
-        seconds = time.perf_counter() - start
-        require(len(keys) == answers, f"{answers - len(keys)} answers were lost or doubled")
-        return Sample(answers, seconds)
+        came, keys = [], set()
+        for answer in backend.answers(requests):
+            came.append(time.perf_counter())
+            keys.add(answer.key)
+        require(len(came) == len(keys) == answers, f"of {answers} answers, {len(keys)} came, {len(came)} times")
+        return sustained(came)
 
     try:
         samples = interleaved({"peer": peer, "cseflow": ours}, rounds=3 if quick else ROUNDS)
