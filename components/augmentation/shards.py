@@ -10,8 +10,10 @@ import shutil
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +40,28 @@ WORD_STARTS = "word_starts"  # beside the identity's tokens, where some view rep
 Derived = WordRepetition | TokenShuffle | TokenCutoff | SpanMask
 
 
+class ViewShards(Protocol):
+    """A view about to be made: its shards can be made in any order, by any process that sees the folders."""
+
+    @property
+    def work(self) -> Path:
+        """Where the shards gather."""
+        ...
+
+    @property
+    def rows(self) -> int:
+        """Of all shards together."""
+        ...
+
+    def __len__(self) -> int:
+        """How many shards there are."""
+        ...
+
+    def make(self, index: int) -> int:
+        """Write a shard, unless it is done; returns its rows."""
+        ...
+
+
 def make_view(
     name: str,
     params: Params,
@@ -51,8 +75,8 @@ def make_view(
 
     Columns: `id` int64 and `<name>` list<int32>, content tokens without special ones; a span mask has `<name>_near` and
     `<name>_far` instead, both null where a sentence is too short for three different views. The same seed, input and
-    chunk give the same bytes, on any number of cores. The finished shards of an interrupted call are used if its input
-    was the same, and thrown away if not.
+    chunk give the same bytes, on any number of cores. The finished shards of an interrupted call, or of other machines,
+    are used if their input was the same, and thrown away if not.
 
     Returns:
         The summary: rows, left_out (rows that are null), mean_length (tokens, by column); for the identity also
@@ -62,42 +86,120 @@ def make_view(
         ConfigError: no view of that name, or one that the tokenizer can't give.
         DataError: the input is missing, empty, or not what the stage before writes.
     """
+    shards = view_shards(name, params, corpus=corpus, sources=sources, views=views, chunk=chunk)
+    # The tokenizer itself takes all cores, so its shards go one after the other. For the rest threads are enough:
+    # reading, numpy on whole arrays and writing all leave the interpreter to each other.
+    threads = 1 if isinstance(shards, _IdentityShards) else os.cpu_count()
+    with _progress(name, shards.rows) as progress, ThreadPoolExecutor(threads) as pool:
+        for rows in pool.map(shards.make, range(len(shards))):
+            progress.update(rows)
+    if isinstance(shards, _IdentityShards):
+        special = {key: getattr(shards.tokenizer, key) for key in ("pad_token_id", "mask_token_id")}
+        return _finish(shards.work, views / name, [name], special)
+    columns = [f"{name}_near", f"{name}_far"] if isinstance(params.augmentation.views[name], SpanMask) else [name]
+    return _finish(shards.work, views / name, columns, {})
+
+
+def view_shards(
+    name: str,
+    params: Params,
+    *,
+    corpus: Path = CORPUS / "train.parquet",
+    sources: Path = SOURCES,
+    views: Path = VIEWS / "train",
+    chunk: int = CHUNK,
+) -> ViewShards:
+    """The shards of a view, some of which may be done; `make_view`, called afterwards, makes the rest.
+
+    Raises:
+        ConfigError, DataError: as `make_view`.
+    """
     specs = params.augmentation.views
     if name not in specs:
         raise ConfigError(f"augmentation.views has no {name!r}; it has {', '.join(specs)}")
     spec = specs[name]
     if isinstance(spec, Identity):
-        return _make_identity(name, params, corpus, sources / params.encoder.source, views, chunk)
-    return _make_derived(name, spec, params, views)
+        return _identity_shards(name, params, corpus, sources / params.encoder.source, views, chunk)
+    return _derived_shards(name, spec, params, views)
 
 
-def _make_identity(name: str, params: Params, corpus: Path, encoder: Path, views: Path, chunk: int) -> dict[str, Any]:
-    sentences = _sentences(corpus)
-    tokenizer = _tokenizer(encoder)
-    vocabulary = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+@dataclass(frozen=True)
+class _IdentityShards:
+    """Chunk by chunk of the sentences, tokenised; `words` also marks where words begin."""
+
+    name: str
+    work: Path
+    rows: int
+    corpus: Path
+    encoder: Path
+    max_length: int
+    words: bool
+    chunk: int
+
+    def __len__(self) -> int:
+        return -(-self.rows // self.chunk)
+
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        return _tokenizer(self.encoder)
+
+    def make(self, index: int) -> int:
+        shard = self.work / f"part-{index:05}.parquet"
+        first = index * self.chunk
+        rows = min(self.chunk, self.rows - first)
+        if shard.exists():
+            return rows
+        table = _rows(self.corpus, first, rows)
+        texts = table["text"].to_pylist()
+        columns = {"id": table["id"]}
+        if self.words:
+            tokens, starts = tokenise_words(texts, self.tokenizer, self.max_length)
+            columns[WORD_STARTS] = _lists(starts, tokens)
+        else:
+            tokens = tokenise(texts, self.tokenizer, self.max_length)
+        _write(shard, columns | {self.name: _lists(tokens.ids, tokens)})
+        return rows
+
+
+def _identity_shards(
+    name: str, params: Params, corpus: Path, encoder: Path, views: Path, chunk: int
+) -> _IdentityShards:
+    rows = _sentences(corpus).metadata.num_rows
+    vocabulary = hashlib.sha256(_tokenizer(encoder).backend_tokenizer.to_str().encode()).hexdigest()
     max_length = params.augmentation.max_length
     words = any(isinstance(view, WordRepetition) and view.unit == "word" for view in params.augmentation.views.values())
     work = _work_folder(views, name, [file_digest(corpus), vocabulary, max_length, words, chunk])
-
-    # One chunk after the other: the tokenizer itself takes all cores.
-    with _progress(name, sentences.metadata.num_rows) as progress:
-        for index, batch in enumerate(sentences.iter_batches(chunk, columns=["id", "text"])):
-            shard = work / f"part-{index:05}.parquet"
-            if not shard.exists():
-                texts = batch["text"].to_pylist()
-                columns = {"id": batch["id"]}
-                if words:
-                    tokens, starts = tokenise_words(texts, tokenizer, max_length)
-                    columns[WORD_STARTS] = _lists(starts, tokens)
-                else:
-                    tokens = tokenise(texts, tokenizer, max_length)
-                _write(shard, columns | {name: _lists(tokens.ids, tokens)})
-            progress.update(batch.num_rows)
-    special = {"pad_token_id": tokenizer.pad_token_id, "mask_token_id": tokenizer.mask_token_id}
-    return _finish(work, views / name, [name], special)
+    return _IdentityShards(name, work, rows, corpus, encoder, max_length, words, chunk)
 
 
-def _make_derived(name: str, spec: Derived, params: Params, views: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _DerivedShards:
+    """Shard by shard of the identity, each with a generator of its own."""
+
+    name: str
+    work: Path
+    rows: int
+    spec: Derived
+    identity: str
+    shards: list[Path]
+    special: dict[str, Any]
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    def make(self, index: int) -> int:
+        shard = self.work / self.shards[index].name
+        if shard.exists():
+            return int(pq.read_metadata(shard).num_rows)
+        table = pq.read_table(self.shards[index])
+        seed = SeedSequence([self.seed, zlib.crc32(self.name.encode())], spawn_key=(index,))
+        columns = _columns(self.name, self.spec, table, self.identity, self.special, Generator(Philox(seed)))
+        _write(shard, {"id": table["id"]} | columns)
+        return int(table.num_rows)
+
+
+def _derived_shards(name: str, spec: Derived, params: Params, views: Path) -> _DerivedShards:
     identity = params.augmentation.identity
     source = views / identity
     try:
@@ -109,22 +211,17 @@ def _make_derived(name: str, spec: Derived, params: Params, views: Path) -> dict
             raise ConfigError(f"view {name!r} needs a {key}, which this encoder's tokenizer lacks; drop the view")
     shards = sorted(source.glob("part-*.parquet"))
     work = _work_folder(views, name, [spec.model_dump(), params.seed, *map(file_digest, shards)])
+    return _DerivedShards(name, work, special["rows"], spec, identity, shards, special, params.seed)
 
-    def make(index: int) -> int:
-        shard = work / shards[index].name
-        if shard.exists():
-            return pq.read_metadata(shard).num_rows
-        table = pq.read_table(shards[index])
-        seed = SeedSequence([params.seed, zlib.crc32(name.encode())], spawn_key=(index,))
-        _write(shard, {"id": table["id"]} | _columns(name, spec, table, identity, special, Generator(Philox(seed))))
-        return table.num_rows
 
-    # Threads are enough: reading, numpy on whole arrays and writing all leave the interpreter to each other.
-    with _progress(name, special["rows"]) as progress, ThreadPoolExecutor(os.cpu_count()) as pool:
-        for rows in pool.map(make, range(len(shards))):
-            progress.update(rows)
-    columns = [f"{name}_near", f"{name}_far"] if isinstance(spec, SpanMask) else [name]
-    return _finish(work, views / name, columns, {})
+def _rows(corpus: Path, first: int, count: int) -> pa.Table:
+    """Rows `first` … of the columns id and text, without reading what lies before their row groups."""
+    file = pq.ParquetFile(corpus, memory_map=True)
+    starts = np.cumsum([0, *(file.metadata.row_group(k).num_rows for k in range(file.num_row_groups))])
+    low = int(np.searchsorted(starts, first, side="right")) - 1
+    high = int(np.searchsorted(starts, first + count))
+    table = file.read_row_groups(range(low, high), columns=["id", "text"])
+    return table.slice(first - int(starts[low]), count).combine_chunks()
 
 
 def _columns(

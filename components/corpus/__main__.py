@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from components.config import load_params
 from components.corpus.build import build
+from components.corpus.shards import files_of
 from components.errors import DataError, exit_on_error
 from components.paths import CORPUS, SOURCES
 
@@ -23,12 +24,8 @@ def main() -> None:
         _print_sample(sample, params.seed)
         return
     folder = SOURCES / "corpus"
-    files = sorted(path for path in folder.glob("*") if path.is_file())
-    if len(files) != 1:
-        raise DataError(
-            f"{folder} holds {len(files)} files, not one; run `dvc repro fetch`, and see sources.corpus in params.yaml"
-        )
-    summary = build(files[0], CORPUS, params.corpus, params.seed)
+    files = files_of(folder)
+    summary = build(folder if len(files) > 1 else files[0], CORPUS, params.corpus, params.seed)
     counts = summary["sentences"]
     sys.stdout.write(
         f"{CORPUS}: {counts['train']} training and {counts['heldout']} held-out sentences"

@@ -1,20 +1,20 @@
-"""The stage: a source in, two splits of clean sentences out; memory grows by a 64-bit hash a sentence, no more."""
+"""The stage: a source in, two splits of clean sentences out; memory grows by some 64-bit numbers a sentence."""
 
-import hashlib
-import heapq
 import json
+import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from components.config.corpus import Corpus
-from components.corpus.cleaning import clean_all
-from components.corpus.dump import Page, Skipped, read_pages
+from components.corpus.shards import HASH, HELDOUT, RANK, Shard, shards_of
 from components.errors import DataError
 from components.files import folder_written_whole
 
@@ -23,48 +23,44 @@ ROW_GROUP = 10_000  # rows
 
 
 def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, Any]:
-    """Write `into`/{train,heldout}.parquet and summary.json from the dump or text `source`; returns the summary.
+    """Write `into`/{train,heldout}.parquet and summary.json from `source`, a dump or text or a folder of such.
 
-    Rows are (id int64, text string, page string), in the source's order; `id` counts through both splits, `page` is the
-    article's title, or null for plain text. In the summary a line of plain text counts as a page.
+    Rows are (id int64, text string, page string), in the source's order (a folder's files by name, numbers as numbers);
+    `id` counts through both splits, `page` is the article's title, or null for plain text. In the summary a line of
+    plain text counts as a page. Files that an interrupted call, or other machines, have cleaned are not cleaned again.
 
     A sentence's split and, under `max_sentences`, its place in the sample are drawn by a hash of its text and the seed:
     they depend on no other sentence, and stay as the dump grows. Sentences are held out one by one, not page by page:
     RFD and the geometry traces want held-out sentences of the training sentences' own distribution, which a few whole
     pages are not.
 
+    Returns:
+        The summary.
+
     Raises:
         DataError: the source is broken or gives no sentence; `into` stays what it was.
     """
+    shards = shards_of(source, into, settings, seed)
+    for shard in shards:
+        shard.make()
     pages: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
-    ranks: list[int] = []  # a heap of the lowest ranks, negated: the sample
-    seen: set[int] = set()
+    for shard in shards:
+        seen, faults = shard.counts()
+        pages += seen
+        dropped += faults
+    number, chosen = _chosen(shards, settings, dropped)
     with folder_written_whole(into) as folder:
-        everything = folder / "everything.parquet"
-        with _Writer(everything) as writer:
-            for rows, faults in clean_all(_articles(source, settings, pages), settings):
-                dropped += faults
-                for text, page in rows:
-                    fingerprint = _hash(text)
-                    if fingerprint in seen:
-                        dropped["duplicate"] += 1
-                        continue
-                    seen.add(fingerprint)
-                    writer.add(text, page)
-                    if settings.max_sentences:
-                        push = heapq.heappush if len(ranks) < settings.max_sentences else heapq.heappushpop
-                        push(ranks, -_hash(text, f"sample {seed}"))
-        sample = set(ranks)
         with _Writer(folder / "train.parquet") as train, _Writer(folder / "heldout.parquet") as heldout:
-            for batch in pq.ParquetFile(everything).iter_batches():
-                for number, text, page in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-                    if settings.max_sentences and -_hash(text, f"sample {seed}") not in sample:
-                        dropped["sample"] += 1
-                        continue
-                    held_out = _hash(text, f"heldout {seed}") < settings.heldout * 2**64
-                    (heldout if held_out else train).add(text, page, number)
-        everything.unlink()
+            first = 0
+            for shard in shards:
+                for batch in pq.ParquetFile(shard.path).iter_batches(columns=["text", "page", HELDOUT]):
+                    rows = slice(first, first := first + len(batch))
+                    table = pa.Table.from_batches([batch]).add_column(0, "id", pa.array(number[rows]))
+                    table = table.filter(pa.array(chosen[rows]))
+                    apart = table[HELDOUT].to_numpy()
+                    train.add(table.filter(pa.array(~apart)).select(SCHEMA.names))
+                    heldout.add(table.filter(pa.array(apart)).select(SCHEMA.names))
         if not (train.rows and heldout.rows):
             raise DataError(
                 f"{source} gives {train.rows} training and {heldout.rows} held-out sentences, and both are needed: see "
@@ -77,23 +73,34 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
             "dropped": dict(sorted(dropped.items())),
         }
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    shutil.rmtree(shards[0].path.parent.parent)
     return summary
 
 
-def _articles(source: Path, settings: Corpus, pages: Counter[str]) -> Iterator[Page]:
-    """What there is to clean, counting what is not."""
-    for page in read_pages(source, settings.format):
-        pages["seen"] += 1
-        if isinstance(page, Skipped):
-            pages[page.reason] += 1
-        else:
-            pages["kept"] += 1
-            yield page
+def _chosen(
+    shards: Sequence[Shard], settings: Corpus, dropped: Counter[str]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Of every row of all shards its number among those that are no duplicate, and whether it is wanted."""
+    hashes = _column(shards, HASH)
+    order = np.argsort(hashes, kind="stable")
+    ordered = hashes[order]
+    chosen = np.empty(len(hashes), np.bool_)
+    chosen[order] = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(hashes)]  # the first of its like
+    number = np.cumsum(chosen) - 1
+    unique = int(chosen.sum())
+    dropped["duplicate"] += len(hashes) - unique
+    if settings.max_sentences and settings.max_sentences < unique:
+        ranks = _column(shards, RANK)
+        highest = np.partition(ranks[chosen], settings.max_sentences - 1)[settings.max_sentences - 1]
+        chosen &= ranks <= highest
+        dropped["sample"] += unique - int(chosen.sum())
+    for reason in [reason for reason, count in dropped.items() if not count]:
+        del dropped[reason]
+    return number, chosen
 
 
-def _hash(text: str, salt: str = "") -> int:
-    normal = " ".join(text.casefold().split())
-    return int.from_bytes(hashlib.blake2b(normal.encode(), digest_size=8, key=salt.encode()).digest())
+def _column(shards: Sequence[Shard], name: str) -> NDArray[np.uint64]:
+    return np.concatenate([pq.read_table(shard.path, columns=[name])[name].to_numpy() for shard in shards])
 
 
 def _told(counts: Counter[str]) -> str:
@@ -101,11 +108,11 @@ def _told(counts: Counter[str]) -> str:
 
 
 class _Writer:
-    """Rows to Parquet, a row group at a time."""
+    """Rows to Parquet, in row groups of one size however they come."""
 
     def __init__(self, path: Path) -> None:
         self._file = pq.ParquetWriter(path, SCHEMA, compression="zstd")
-        self._rows: list[dict[str, Any]] = []
+        self._waiting = SCHEMA.empty_table()
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -114,16 +121,13 @@ class _Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._flush()
+        if len(self._waiting):
+            self._file.write_table(self._waiting.combine_chunks())
         self._file.close()
 
-    def add(self, text: str, page: str | None, number: int | None = None) -> None:
-        self._rows.append({"id": self.rows if number is None else number, "text": text, "page": page})
-        self.rows += 1
-        if len(self._rows) == ROW_GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._rows:
-            self._file.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
-            self._rows = []
+    def add(self, table: pa.Table) -> None:
+        self._waiting = pa.concat_tables([self._waiting, table])
+        self.rows += len(table)
+        while len(self._waiting) >= ROW_GROUP:
+            self._file.write_table(self._waiting[:ROW_GROUP].combine_chunks())
+            self._waiting = self._waiting[ROW_GROUP:]

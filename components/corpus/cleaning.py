@@ -40,16 +40,19 @@ def clean(pages: Iterable[Page], settings: Corpus) -> Cleaned:
     return cleaned
 
 
-def clean_all(pages: Iterable[Page], settings: Corpus) -> Iterator[Cleaned]:
-    """`clean`, chunk by chunk in order; no more is read ahead than keeps the workers busy."""
+def clean_all(pages: Iterable[Page], settings: Corpus, cores: int | None = None) -> Iterator[Cleaned]:
+    """`clean`, chunk by chunk in order, on `cores` (None: all); no more is read ahead than keeps the workers busy."""
     work = partial(clean, settings=settings)
     chunks = _chunks(pages)
+    cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    if cores == 1:
+        yield from map(work, chunks)
+        return
     first = next(chunks, [])
     second = next(chunks, None)
     if second is None:  # done sooner than workers start
         yield work(first)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Cleaned]] = deque()
     try:
         with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:

@@ -35,8 +35,10 @@ class Skipped(NamedTuple):
 COMPRESSED: dict[str, Callable[[Any], Any]] = {".bz2": bz2.open, ".gz": gzip.open, "": lambda content: content}
 
 
-def read_pages(path: Path, form: Literal["auto", "mediawiki", "text"] = "auto") -> Iterator[Page | Skipped]:
-    """Stream `path` (.bz2, multistream too, .gz or plain), with a progress bar over its bytes.
+def read_pages(
+    path: Path, form: Literal["auto", "mediawiki", "text"] = "auto", *, progress: bool = True
+) -> Iterator[Page | Skipped]:
+    """Stream `path` (.bz2, multistream too, .gz or plain), with a progress bar over its bytes if wanted.
 
     `auto` tells the form by the first character: `<` opens an export, and no sentence. Text is in UTF-8.
 
@@ -45,7 +47,8 @@ def read_pages(path: Path, form: Literal["auto", "mediawiki", "text"] = "auto") 
     """
     anew = "delete it and run `dvc repro fetch` to have it anew, or see sources.corpus and corpus.format in params.yaml"
     try:
-        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=path.stat().st_size, desc="corpus") as seen:
+        size, name, hidden = path.stat().st_size, path.name, not progress
+        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=name, disable=hidden) as seen:
             content = io.BufferedReader(COMPRESSED.get(path.suffix, COMPRESSED[""])(seen))
             head = content.peek(4096)
             if form == "text" or (form == "auto" and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<"):
