@@ -39,6 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--force", action="store_true", help="train even if it is done already")
     train.set_defaults(run=_train)
 
+    join = commands.add_parser("join", help="lend this node to a training of several nodes that was begun elsewhere")
+    join.add_argument("folder", type=Path, help="of the run, as `cseflow train` names it there")
+    join.set_defaults(run=_join)
+
     evaluate = commands.add_parser(
         "evaluate", help="score any sentence-transformers folder, hub id or models:/name@alias"
     )
@@ -108,6 +112,13 @@ def _train(chosen: argparse.Namespace) -> None:
 
     logging.getLogger("prefect.flow_runs").addFilter(_quiet)
     sys.stdout.write(f"MLflow run {train(chosen.variant, chosen.seed, force=chosen.force)}\n")
+
+
+def _join(chosen: argparse.Namespace) -> None:
+    from flows.launch import join
+
+    join(chosen.folder)
+    sys.stdout.write(f"{chosen.folder}: trained\n")
 
 
 def _evaluate(chosen: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
+from components.config.training import LAYOUT
 from components.config.variants import Part
 from components.errors import CseflowError
 from components.evaluation.sts_data import DEV
@@ -19,9 +20,11 @@ from components.tracking.journal import Journal, records
 from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
 from components.tracking.runs import BEST_STEP, find_finished
 from components.training.fingerprint import fingerprint
+from components.training.request import Request
 from components.training.rows import columns_of, read_tuples, tuple_file, view_folder
-from components.training.run import ENCODER, train
+from components.training.run import ENCODER
 from components.validation.report import require_passed
+from flows.launch import train_in_processes
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class Run:
             "variant": self.settings.variant.model_dump(include={"data", "objective", "momentum"}),
             "encoder": self.settings.encoder.model_dump(),
             "base": self.params.sources[self.settings.encoder.source].model_dump(),
-            "training": self.settings.training.model_dump(),
+            "training": self.settings.training.model_dump(exclude=set(LAYOUT)),
             "evaluation": self.params.evaluation.model_dump(),
             "data seed": self.params.seed,
         }
@@ -146,7 +149,8 @@ class Run:
         from components.evaluation.measure import measure
         from components.evaluation.predictions import save_predictions
 
-        outcome = train(self.params, self.settings, self.seed, self.folder, journal.metrics)
+        request = Request(self.params, self.variant, self.seed, self.overrides)
+        outcome = train_in_processes(request, self.folder, journal.metrics)
         # Measured through the exported folder, as users will load it: what is logged is what they get.
         encoder = SentenceTransformer(str(self.folder / ENCODER))
         batch_size = self.params.evaluation.batch_size

@@ -1,14 +1,23 @@
-"""Section `training`: batches, optimiser, checkpoints."""
+"""Section `training`: batches, optimiser, checkpoints, and how the work is laid out."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from components.config.base import Positive, Section, Share
 
+LAYOUT = frozenset({"processes", "nodes", "rendezvous", "cache_rows"})  # how it is computed, not what
+
 
 class Training(Section):
-    """`sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the checkpoint interval."""
+    """`sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the checkpoint interval.
+
+    `batch_size` is that of all processes together. The keys of `LAYOUT` say how a training is computed, not what; like
+    the hardware they leave the mathematics alone and are no part of a run's identity. `processes`, one for each GPU, on
+    each of `nodes` machines share out every batch, by torchrun; several nodes meet at `rendezvous`, HOST:PORT on one of
+    them. `cache_rows` bounds how many texts are back-propagated at a time (gradient caching; null: the whole batch),
+    for batches larger than memory, at the price of a second forward pass.
+    """
 
     sentences: Positive | None = None
     epochs: Positive = 1
@@ -19,3 +28,17 @@ class Training(Section):
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     evaluation_steps: Positive
+    processes: Positive = 1
+    nodes: Positive = 1
+    rendezvous: Annotated[str, Field(pattern=r"^[^:/\s]+:\d+$")] | None = None
+    cache_rows: Positive | None = None
+
+    @model_validator(mode="after")
+    def _shared_out(self) -> Self:
+        if self.nodes > 1 and self.rendezvous is None:
+            raise ValueError(f"{self.nodes} nodes need a rendezvous, HOST:PORT on one of them")
+        if self.batch_size % (self.nodes * self.processes):
+            raise ValueError(
+                f"batch_size {self.batch_size} can't be shared out evenly among {self.nodes * self.processes} processes"
+            )
+        return self

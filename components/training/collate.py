@@ -6,6 +6,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 
+from components.config.variants import Variant
 from components.encoder.batch import TokenBatch, token_batch
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import Template, TokenIds
@@ -13,6 +14,13 @@ from components.training.rows import PartRows
 
 ANCHOR_OF_LEVELS = "graded_anchor"
 ANCHOR_OF_MASKS = "triplet_anchor"
+
+
+def role_names(variant: Variant) -> list[str]:
+    """Every role that a batch of `variant` may have, in a fixed order."""
+    levels = max((len(part.roles.levels) for part in variant.data), default=0)
+    named = ["anchor", "positive", "negative", "near", "far", ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]
+    return named + [f"level_{k}" for k in range(levels)]
 
 
 class Batch(TypedDict):

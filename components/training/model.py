@@ -1,45 +1,55 @@
 """Encoder, momentum queue and objective as one module: a batch in, the loss out."""
 
+from typing import cast
+
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from components.config.variants import Variant
 from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
 from components.objectives import MomentumQueue
+from components.training.collate import role_names
+from components.training.whole_batch import in_turn, whole_batch
 from components.variants import compose
-
-GATHERED = ("anchor", "positive", "negative")
 
 
 class ContrastiveModel(nn.Module):
     """What the trainer trains; its state dict is the whole of a checkpoint's weights, queue included."""
 
-    def __init__(self, encoder: SentenceEncoder, variant: Variant, batch_size: int) -> None:
+    def __init__(self, encoder: SentenceEncoder, variant: Variant, batch_size: int, *, cached: bool = False) -> None:
+        """`batch_size` is that of all processes together; `cached` turns gradient caching on.
+
+        Gradient caching (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup",
+        section 3.2): each padded tensor of a batch is embedded without keeping what its backward pass needs; when the
+        loss's gradient by the embeddings is known, each is embedded once more, with the same dropout masks, and
+        back-propagated alone. The gradient is that of the plain pass; the activations are those of one tensor.
+        """
         super().__init__()
         self.encoder = encoder
         self.momentum: MomentumQueue | None = None
         if variant.momentum is not None:
             size = round(variant.momentum.queue * batch_size)
             self.momentum = MomentumQueue(encoder, dim=encoder.dim, size=size, decay=variant.momentum.decay)
+        self._cached = cached
+        self._roles = role_names(variant)
         self._objective = compose(variant)
 
     def forward(self, tokens: TokenBatch, roles: dict[str, Tensor]) -> dict[str, Tensor]:
         """Each objective term's weighted loss, by name; their sum is the loss.
 
-        Across processes the contrastive roles are gathered with gradients, so that every process sees every negative.
+        Across processes it is that of the whole batch in each of them: all roles are gathered, with gradients.
         """
-        embeddings = self.encoder(tokens)
-        by_role = {role: embeddings[places] for role, places in roles.items()}
-        by_role |= {role: gathered(by_role[role]) for role in GATHERED if role in by_role}
+        embeddings = self._embedded(tokens)
+        by_role = whole_batch(embeddings, roles, self._roles)
         negatives = [by_role.pop("negative")] if "negative" in by_role else []
         if self.momentum is not None:
             queued = self.momentum.negatives()
             if queued is not None:
                 negatives.append(queued.to(embeddings.dtype))
             with torch.no_grad():
-                self.momentum.enqueue(gathered(self.momentum(select_rows(tokens, roles["anchor"]))))
+                self.momentum.enqueue(in_turn(self.momentum(select_rows(tokens, roles["anchor"]))))
         if negatives:
             by_role["negatives"] = torch.cat(negatives)
         return self._objective(by_role)
@@ -49,11 +59,12 @@ class ContrastiveModel(nn.Module):
         if self.momentum is not None:
             self.momentum.update(self.encoder)
 
-
-def gathered(rows: Tensor) -> Tensor:
-    """`rows` (n, dim) of every process, one after the other, (processes · n, dim), with gradients to each."""
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return rows
-    from torch.distributed.nn.functional import all_gather
-
-    return torch.cat(all_gather(rows.contiguous()))
+    def _embedded(self, tokens: TokenBatch) -> Tensor:
+        if not (self._cached and torch.is_grad_enabled()):
+            return cast(Tensor, self.encoder(tokens))
+        pieces: list[TokenBatch] = [
+            {"ids": [ids], "place": torch.arange(len(ids), device=ids.device)} for ids in tokens["ids"]
+        ]
+        # Without reentrance each parameter's gradient is complete once, when DistributedDataParallel waits for it.
+        embedded = [checkpoint(self.encoder, piece, use_reentrant=False) for piece in pieces]
+        return torch.cat(embedded)[tokens["place"]]

@@ -12,6 +12,7 @@ from transformers import set_seed
 from components import paths
 from components.augmentation.tokens import tokenise
 from components.config import Params, VariantSettings
+from components.config.training import Training
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.evaluation.sts_data import DEV, load_sts
@@ -96,11 +97,11 @@ def _optimise(
 ) -> Outcome:
     training = settings.training
     per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
-    model = ContrastiveModel(encoder, settings.variant, training.batch_size)
+    model = ContrastiveModel(encoder, settings.variant, training.batch_size, cached=training.cache_rows is not None)
     trainer = ContrastiveTrainer(
         model,
         plan=batch_plan([part.rows for part in parts], per_batch, training, seed),
-        collator=Collator(parts, encoder, rows=None if torch.cuda.is_available() else CPU_ROWS),
+        collator=Collator(parts, encoder, rows=_rows_per_tensor(training)),
         trace=trace,
         training=training,
         folder=folder,
@@ -125,3 +126,8 @@ def _optimise(
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _rows_per_tensor(training: Training) -> int | None:
+    bounds = [training.cache_rows, None if torch.cuda.is_available() else CPU_ROWS]
+    return min((bound for bound in bounds if bound is not None), default=None)

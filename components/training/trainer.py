@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import (
@@ -144,7 +145,9 @@ class ContrastiveTrainer(Trainer):
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         """STS-B dev and geometry, now."""
         encoder = self.accelerator.unwrap_model(self.model).encoder
-        metrics = self._trace.measure(encoder)
+        # The first process measures for all: they must agree on the best step to the last digit.
+        measured = [self._trace.measure(encoder) if self.is_world_process_zero() else {}]
+        [metrics] = broadcast_object_list(measured)
         self._record(metrics, self.state.global_step)
         logs = {f"eval_{name}": value for name, value in metrics.items()}
         self.log(logs)
@@ -156,6 +159,7 @@ class ContrastiveTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
+        self.accelerator.wait_for_everyone()  # for every process's random state, which the checkpoint holds too
         if not self.args.should_save:
             return
         latest = self._folder / f"checkpoint-{self.state.global_step}"
@@ -172,8 +176,10 @@ class StepSchedule(TrainerCallback):
         self._every = every
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A resumed training has its first evaluation behind it."""
+        """A resumed training has its first evaluation behind it, and its random states in the checkpoint."""
         if state.global_step == 0:
+            if args.process_index > 0:  # dropout masks of its own; the first process has those of a training alone
+                torch.manual_seed(args.seed + args.process_index)
             self._trainer.evaluate()
 
     def on_optimizer_step(

@@ -1,86 +1,127 @@
-"""Two processes with half a batch each train as one process with the whole batch does."""
+"""Several processes with a share of each batch train as one process with the whole batch does; gradient caching too."""
 
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from numpy.typing import NDArray
+from ruamel.yaml import YAML
 from safetensors.torch import load_file, save_file
 from torch.nn.parallel import DistributedDataParallel
 
-from components.config.encoder import Encoder
-from components.config.variants import InfoNce, Momentum, Part, Roles, Variant
-from components.encoder.batch import token_batch
+from components import paths
+from components.augmentation.tokens import tokenise
+from components.config import load_params, variant_settings
 from components.encoder.model import SentenceEncoder
-from components.training.collate import Batch
+from components.training.collate import Collator
 from components.training.model import ContrastiveModel
+from components.training.plan import batch_plan, rows_per_batch, shared_out
+from components.training.rows import load_part
+from tests.project import REPOSITORY, make_project
 
-ROWS, PROCESSES, STEPS = 6, 2, 2
-VARIANT = Variant(
-    description="hard negatives and a queue",
-    data=[Part(set="tuples/nli", roles=Roles(anchor="anchor", positive="positive", negative="negative"))],
-    objective=[InfoNce(term="info_nce", temperature=0.05)],
-    momentum=Momentum(queue=1.0),
-)
-WORDS = ["cat", "dog", "house", "river", "city", "king", "queen", "year", "book", "man", "woman", "child"]
-
-
-def batch(encoder: SentenceEncoder, step: int, rows: range) -> Batch:
-    """Rows of the step's batch: an anchor, its positive, and a hard negative each."""
-    words = [WORDS[row + step * ROWS] for row in rows]
-    texts = [form.format(word) for form in ("the {} sat .", "a {} was here", "no old {} ran") for word in words]
-    roles = {
-        role: torch.arange(len(words)) + k * len(words) for k, role in enumerate(("anchor", "positive", "negative"))
-    }
-    return {"tokens": token_batch(encoder.tokenise(texts), 0), "roles": roles}
+# Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives; two parts, one graded; all of it.
+VARIANTS = ["simcse-sup", "esimcse", "arccse", "ngcse-nli", "ngcse-sts-ht", "cse-mix"]
+BATCH, PROCESSES, STEPS = 24, 2, 4  # after three steps the queue of 2.5 batches has gone round
+# Without dropout the two sides of a pair would coincide, where ArcCon's slope has no bound; two templates part them.
+PROMPTS = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
+CACHE_ROWS = 5  # no divisor of a batch's texts
+Found = dict[str, torch.Tensor]
 
 
-def gradients(encoder_folder: str, rank: int, processes: int, out: str) -> None:
-    """Save the loss of each step and the gradients of their sum, in float64 with dropout off."""
-    encoder = SentenceEncoder.load(encoder_folder, Encoder()).double()
-    model = ContrastiveModel(encoder, VARIANT, ROWS).double().eval()
-    wrapped = DistributedDataParallel(model) if processes > 1 else model
-    share = ROWS // processes
-    found = {}
+def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: bool) -> Found:
+    """The losses of each step, the gradients of their sum, and the queue, in float64."""
+    params = load_params()
+    settings = variant_settings(params, variant, {"batch_size": BATCH})
+    torch.manual_seed(0)
+    encoder = SentenceEncoder.load(paths.SOURCES / "encoder", settings.encoder.model_copy(update=PROMPTS)).double()
+    parts = [
+        load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, 32), seed=0) for part in settings.variant.data
+    ]
+    plan = whole_plan([part.rows for part in parts], rows_per_batch(settings.variant.data, BATCH), settings.training)
+    shares = shared_out(plan, processes)
+    collator = Collator(parts, encoder, rows=CACHE_ROWS)
+    model = ContrastiveModel(encoder, settings.variant, BATCH, cached=cached).double().train(dropout)
+    wrapped = DistributedDataParallel(model, find_unused_parameters=True) if processes > 1 else model
+    found: Found = {}
     for step in range(STEPS):
-        terms = wrapped(**batch(encoder, step, range(rank * share, (rank + 1) * share)))
-        terms["info_nce"].backward()
-        found[f"loss {step}"] = terms["info_nce"].detach()
+        share = shares[step * processes + rank]
+        terms = wrapped(**collator([(int(part), int(row)) for part, row in share]))
+        torch.stack(list(terms.values())).sum().backward()
+        found |= {f"{name} of step {step}": value.detach() for name, value in terms.items()}
+        model.follow()
     found |= {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
-    assert model.momentum is not None
-    save_file({**found, "queue": model.momentum.queue}, out)
+    if model.momentum is not None:
+        found["queue"] = model.momentum.queue
+    return found
 
 
-def process(rank: int, encoder_folder: str, folder: str) -> None:
+def whole_plan(rows: list[NDArray[np.int64]], per_batch: list[int], training: object) -> NDArray[np.int64]:
+    plan = batch_plan(rows, per_batch, training, seed=0)  # type: ignore[arg-type]
+    return np.concatenate([plan] * STEPS)[:STEPS]
+
+
+def process(rank: int, project: str, out: str) -> None:
+    os.chdir(project)
     torch.set_num_threads(1)
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=PROCESSES)
+    dist.init_process_group("gloo", init_method=f"file://{out}/meeting", rank=rank, world_size=PROCESSES)
     try:
-        gradients(encoder_folder, rank, PROCESSES, f"{folder}/{rank}.safetensors")
+        for variant in VARIANTS:
+            for cached in (False, True):
+                found = train(variant, rank, PROCESSES, cached=cached, dropout=False)
+                save_file(found, f"{out}/{variant}-{cached}-{rank}.safetensors")
     finally:
         dist.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
-def outcomes(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, torch.Tensor]]:
-    """What the processes found, and last what one process alone found."""
-    folder = tmp_path_factory.mktemp("distributed")
-    mp.spawn(process, (str(tiny_encoder), str(folder)), nprocs=PROCESSES)
-    gradients(str(tiny_encoder), 0, 1, f"{folder}/{PROCESSES}.safetensors")
-    return [load_file(folder / f"{number}.safetensors") for number in range(PROCESSES + 1)]
+def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project in which a third of the sentences are too short for a span mask: triplets come unevenly."""
+    views = YAML(typ="safe").load(REPOSITORY / "params.yaml")["augmentation"]["views"]
+    views["span_mask"] = {"kind": "span_mask", "near": 0.1, "far": 0.2}
+    return make_project(tmp_path_factory.mktemp("shared") / "project", tiny_encoder, augmentation={"views": views})
 
 
-@pytest.mark.parametrize("rank", range(PROCESSES))
-def test_losses_are_those_of_the_whole_batch(outcomes: list[dict[str, torch.Tensor]], rank: int) -> None:
-    for step in range(STEPS):
-        torch.testing.assert_close(outcomes[rank][f"loss {step}"], outcomes[-1][f"loss {step}"], rtol=0, atol=1e-6)
+@pytest.fixture
+def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
 
 
-@pytest.mark.parametrize("rank", range(PROCESSES))
-def test_gradients_are_those_of_the_whole_batch(outcomes: list[dict[str, torch.Tensor]], rank: int) -> None:
-    alone = outcomes[-1]
-    assert outcomes[rank].keys() == alone.keys()
-    for name in alone:
-        torch.testing.assert_close(outcomes[rank][name], alone[name], rtol=0, atol=1e-6)
+@pytest.fixture(scope="module")
+def outcomes(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where each process has left what it found."""
+    out = tmp_path_factory.mktemp("distributed")
+    mp.spawn(process, (str(project), str(out)), nprocs=PROCESSES)
+    return out
+
+
+def assert_same(found: Found, expected: Found) -> None:
+    assert found.keys() == expected.keys()
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("cached", [False, True], ids=["plain", "cached"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_processes_find_losses_gradients_and_queue_of_the_whole_batch(
+    inside: None, outcomes: Path, variant: str, cached: bool
+) -> None:
+    alone = train(variant, 0, 1, cached=False, dropout=False)
+    for rank in range(PROCESSES):
+        assert_same(load_file(outcomes / f"{variant}-{cached}-{rank}.safetensors"), alone)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_cached_gradient_is_the_plain_one_dropout_included(inside: None, variant: str) -> None:
+    plain = train(variant, 0, 1, cached=False, dropout=True)
+    assert_same(train(variant, 0, 1, cached=True, dropout=True), plain)
+
+
+def test_the_triplets_do_come_unevenly(inside: None) -> None:
+    part = variant_settings(load_params(), "arccse").variant.data[0]
+    present = load_part(part, lambda texts: tokenise(texts, None, 32), seed=0).columns["span_mask_near"].present()  # type: ignore[arg-type]
+    assert 0 < present.sum() < len(present)

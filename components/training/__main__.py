@@ -1,0 +1,39 @@
+"""`torchrun … -m components.training FOLDER`: one of the processes that train the run of FOLDER/request.json.
+
+`cseflow train` starts them, and reads their metrics, wherever training.processes or training.nodes ask for several.
+"""
+
+import argparse
+import fcntl
+import os
+from pathlib import Path
+
+import torch.distributed as dist
+
+from components.errors import exit_on_error
+from components.training.request import Failure, MetricsFile, Request, end_with_parent
+from components.training.run import train
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m components.training", description=__doc__)
+    parser.add_argument("folder", type=Path, help="of the run")
+    folder: Path = parser.parse_args().folder
+    end_with_parent()
+    rank = int(os.environ.get("RANK", "0"))
+    try:
+        request = Request.read(folder)
+        with (folder / ".training.lock").open("w") as lock:
+            if rank == 0:  # an earlier first process may still be about to end; it must not write any more
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            train(request.params, request.settings, request.seed, folder, MetricsFile(folder))
+    except BaseException as error:
+        Failure.of(rank, error).note(folder)
+        raise
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    with exit_on_error():
+        main()

@@ -1,0 +1,78 @@
+"""One batch over several processes: what each of them embedded, put together again as the plan has it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def processes() -> int:
+    """How many processes train together; 1 outside of torchrun."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def whole_batch(embeddings: Tensor, roles: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """The embeddings of every role over all processes, with gradients to each process's own.
+
+    Rows stand in the plan's order, from which `components.training.plan.shared_out` has dealt them in turn. A role that
+    rows may lack (near and far of a span mask) can have fewer rows in one process than in another, or none.
+
+    Args:
+        embeddings: (texts, dim), this process's.
+        roles: for each role the rows of `embeddings` that play it; one process alone needs no more.
+        names: every role that may occur, the same in all processes.
+    """
+    count = processes()
+    if count == 1:
+        return {role: embeddings[places] for role, places in roles.items()}
+    width = len(roles["anchor"])  # no role has more rows, and all processes have as many
+    table = torch.full((len(names) + 1, width), -1, device=embeddings.device)
+    for line, name in enumerate(names):
+        if name in roles:
+            table[line, : len(roles[name])] = roles[name]
+    table[-1, 0] = len(embeddings)
+    tables = gathered(table)
+    most = int(tables[:, -1, 0].max())
+    padded: Tensor = _Gathered.apply(F.pad(embeddings, (0, 0, 0, most - len(embeddings))))
+    everyone = padded.flatten(0, 1)
+    first = torch.arange(count, device=table.device).unsqueeze(1) * most
+    found = {}
+    for line, name in enumerate(names):
+        places = tables[:, line]
+        dealt = (places + first).T[places.T >= 0]
+        if len(dealt):
+            found[name] = everyone[dealt]
+    return found
+
+
+def in_turn(rows: Tensor) -> Tensor:
+    """`rows` (n, dim) of every process in the plan's order, (processes · n, dim), without gradient."""
+    return rows if processes() == 1 else gathered(rows).transpose(0, 1).flatten(0, 1)
+
+
+def gathered(tensor: Tensor) -> Tensor:
+    """A tensor of one shape from every process, (processes, …), without gradient."""
+    every = [torch.empty_like(tensor) for _ in range(processes())]
+    dist.all_gather(every, tensor.contiguous())
+    return torch.stack(every)
+
+
+class _Gathered(torch.autograd.Function):
+    """`gathered`, whose gradient is the sum of what every process found for this one's rows.
+
+    Each process takes the same loss of the same gathered rows, so that sum is as many times the gradient as there are
+    processes; DistributedDataParallel then averages the parameters' gradients, which sets it right.
+    """
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        return gathered(rows)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient[dist.get_rank()]
