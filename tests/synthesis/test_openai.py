@@ -200,7 +200,7 @@ class TestFaults:
 
     def test_a_hang_is_cut_off_and_asked_again(self) -> None:
         with ChatServer(scripted(said("late", delay=60))) as server:
-            (answer,) = backend(server, timeout=0.3).answers(requests(1))
+            (answer,) = backend(server, timeout=2).answers(requests(1))
             until(lambda: server.dropped == 1)
         assert (answer.text, len(server.calls)) == ("good", 2)
 
@@ -227,17 +227,18 @@ class TestFaults:
             list(alone.answers(requests(1)))
 
     def test_many_faults_double_and_lose_nothing(self) -> None:
-        faults = [refused(500), Reply(b"", cut=True), Reply(b'{"choi'), refused(429), said("late", delay=60)]
+        faults = [refused(500), Reply(b"", cut=True), Reply(b'{"choi'), refused(429)]
         seen: Counter[str] = Counter()
 
-        def behave(call: Call) -> Reply:  # of each question's first two tries, one or both go wrong
+        def behave(call: Call) -> Reply:  # of each question's first two tries, none, one or both go wrong
             seen[call.asked] += 1
-            number = int(call.asked.split()[1])
-            bad = seen[call.asked] <= number % 3
-            return faults[(number + seen[call.asked]) % 5] if bad else echo(call)
+            number, tries = int(call.asked.split()[1]), seen[call.asked]
+            if number == 1 and tries == 1:
+                return said("late", delay=60)
+            return faults[(number + tries) % 4] if tries <= number % 3 else echo(call)
 
         with ChatServer(behave) as server:
-            answers = list(backend(server, concurrency=16, timeout=0.5, retries=4).answers(requests(90)))
+            answers = list(backend(server, concurrency=16, timeout=4, retries=4).answers(requests(90)))
         assert sorted((a.key, a.text) for a in answers) == sorted(
             (f"key {i}", f"answer to question {i}") for i in range(90)
         )
@@ -246,22 +247,28 @@ class TestFaults:
 
 class TestRate:
     def test_retry_after_in_seconds_halts_every_request(self) -> None:
-        first = refused(429, headers={"Retry-After": "1"})
+        first = refused(429, headers={"Retry-After": "2"})
         with ChatServer(lambda call: first if call.number == 0 else said("good", delay=0.02)) as server:
-            answers = list(backend(server, concurrency=4).answers(requests(200)))
+            answers = list(backend(server, concurrency=4).answers(requests(150)))
         waits = [call.at - server.calls[0].at for call in server.calls[1:]]
-        assert (len(answers), len(waits)) == (200, 200)
-        assert not [wait for wait in waits if 0.6 < wait < 1.0]  # until 0.6: the refusal may be on its way
-        assert any(wait >= 1.0 for wait in waits)
+        assert (len(answers), len(waits)) == (150, 150)
+        assert not [wait for wait in waits if 1.5 < wait < 2.0]  # until 1.5: the refusal may be on its way
+        assert any(wait >= 2.0 for wait in waits)
 
     @pytest.mark.parametrize("dated", [True, False], ids=["server's clock", "own clock"])
     def test_retry_after_as_a_date(self, dated: bool) -> None:
-        now = datetime.now(UTC).replace(microsecond=0) + (timedelta(days=-3) if dated else timedelta(seconds=1))
-        headers = {"Retry-After": format_datetime(now + timedelta(seconds=1), usegmt=True)}
-        headers |= {"Date": format_datetime(now, usegmt=True)} if dated else {}
-        with ChatServer(scripted(refused(503, headers=headers))) as server:
+        def behave(call: Call) -> Reply:
+            if call.number:
+                return said("good")
+            now = datetime.now(UTC).replace(microsecond=0) + timedelta(days=-3 if dated else 0)
+            headers = {"Date": format_datetime(now, usegmt=True)} if dated else {}
+            return refused(
+                503, headers=headers | {"Retry-After": format_datetime(now + timedelta(seconds=2), usegmt=True)}
+            )
+
+        with ChatServer(behave) as server:
             list(backend(server).answers(requests(1)))
-        assert 0.9 < server.calls[1].at - server.calls[0].at < 5
+        assert 0.9 < server.calls[1].at - server.calls[0].at < 10
 
     def test_a_server_at_its_rate_fails_nobody(self) -> None:
         passed: list[float] = []
