@@ -34,7 +34,7 @@ lock: ## remake constraints.txt, the full lock, from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --no-annotate --upgrade \
 	  --custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
 
-clean: ## remove the environment, the data and the servers' state; keep runs, mlflow.db and the DVC cache
+clean: ## remove the environment, the data and the servers' state; keep answers, runs, mlflow.db and the DVC cache
 	rm -rf $(VENV) data .state
 
 # torch goes first, so that nothing else chooses a build of it.

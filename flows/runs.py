@@ -14,6 +14,7 @@ from components.config.training import LAYOUT
 from components.config.variants import Part
 from components.errors import CseflowError
 from components.evaluation.sts_data import DEV
+from components.synthesis.report import figures
 from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
@@ -124,6 +125,7 @@ class Run:
             **({tags.FLOW_RUN: flow_run} if flow_run else {}),
         }
         variant, encoder, training = self.settings
+        made = {name: told for name in self._tuple_sets() if (told := figures(tuple_file(name)))}
         journal.start(
             f"{self.variant} seed {self.seed}",
             self.params.tracking.experiment,
@@ -135,6 +137,7 @@ class Run:
                 "encoder": encoder.model_dump(exclude=set() if encoder.pooling == "prompt_mask" else {"templates"}),
                 "training": training.model_dump(),
                 "evaluation": self.params.evaluation.model_dump(),
+                **({"synthesis": made} if made else {}),
             },
             datasets=[
                 *dataset_versions(self.training_data, "training"),

@@ -68,6 +68,8 @@ class Params(Section):
         wanted = [self.encoder.source, *self.evaluation.sts.values(), *self.evaluation.transfer.values()]
         if self.synthesis.backend == "local":
             wanted.append(self.synthesis.local.source)
+        if self.synthesis.filters.cosine is not None:
+            wanted.append(self.synthesis.filters.cosine)
         for name in wanted:
             if name not in self.sources:
                 raise ValueError(f"sources: no entry {name!r}, which encoder, evaluation or synthesis names")

@@ -2,11 +2,76 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from components.config.base import Positive, Section
+from components.config.base import Positive, Section, Share
 
+Pattern = Literal["nli", "sts"]
 Nucleus = Annotated[float, Field(gt=0, le=1)]
+
+
+def _ordered(band: list[float]) -> list[float]:
+    if band[0] > band[1]:
+        raise ValueError(f"a band is [lowest, highest], and {band[0]:g} is above {band[1]:g}")
+    return band
+
+
+Band = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(_ordered)]  # both ends are in it
+
+
+class Words(Section):
+    """How long a sentence may be, in words."""
+
+    min_words: Positive
+    max_words: Positive
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_words > self.max_words:
+            raise ValueError(f"min_words ({self.min_words}) is above max_words ({self.max_words})")
+        return self
+
+
+class Anchors(Words):
+    """The sentences of the corpus that are asked about."""
+
+    min_words: Positive = 8
+    max_words: Positive = 24
+
+
+class Exemplars(Words):
+    """The worked examples of the prompts, `count` for each role, drawn by the seed; the bounds hold for their anchors.
+
+    `sts` has the bands of STS-B's scores (0 to 5) from which the pairs of each role are drawn.
+    """
+
+    count: Positive = 3
+    min_words: Positive = 10
+    max_words: Positive = 24
+    min_match_error_rate: Share = 0.3  # of the two sentences of an exemplar: a near copy teaches copying
+    sts: dict[Literal["positive", "intermediate", "negative"], Band] = {
+        "positive": [4.2, 5.0],
+        "intermediate": [2.6, 4.1],
+        "negative": [0.5, 1.8],
+    }
+
+
+class Filters(Words):
+    """What an answer must pass, besides being one whole sentence, new, no copy, and free of chatter.
+
+    `match_error_rate` bounds that of the anchor and each text (0: the same words, 1: none in common).
+    """
+
+    min_words: Positive = 3  # of each text
+    max_words: Positive = 48
+    max_ratio: Annotated[float, Field(gt=0)] = 2.0  # words of a text for each of its anchor
+    min_language: Share = 0.5  # probability that a text is in the corpus's language
+    match_error_rate: dict[Pattern, dict[Literal["positive", "intermediate", "negative"], Band]] = {
+        "nli": {"positive": [0.2, 0.9], "negative": [0.2, 1.0]},
+        "sts": {"positive": [0.2, 0.8], "intermediate": [0.2, 0.85], "negative": [0.5, 1.0]},
+    }
+    nearer: bool = True  # sts: the negative shares fewer words with the anchor than the intermediate does
+    cosine: str | None = None  # source of an encoder to which the levels must be in order too; null: not asked
 
 
 class Sampling(Section):
@@ -14,7 +79,7 @@ class Sampling(Section):
 
     temperature: Annotated[float, Field(ge=0)] = 0.7
     top_p: Nucleus = 0.95
-    max_tokens: Positive = 128
+    max_tokens: Positive = 48
 
 
 class Local(Section):
@@ -64,11 +129,14 @@ class Price(Section):
 
 
 class Synthesis(Section):
-    """`attempts` is how often a sentence is asked about until an answer passes the filters."""
+    """`tuples` are how many are wanted, `attempts` how often a text is asked for until it passes."""
 
     backend: Literal["local", "openai", "replay"] = "local"
-    tuples: dict[Literal["nli", "sts"], Positive] = {"nli": 320, "sts": 320}
+    tuples: dict[Pattern, Positive] = {"nli": 320, "sts": 320}
     attempts: Positive = 2
+    anchors: Anchors = Anchors()
+    exemplars: Exemplars = Exemplars()
+    filters: Filters = Filters()
     sampling: Sampling = Sampling()
     local: Local = Local()
     openai: OpenAi = OpenAi()

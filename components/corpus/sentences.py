@@ -72,9 +72,14 @@ def fault(sentence: str, settings: Corpus) -> str | None:
     characters = sentence.replace(" ", "")
     if sum(character.isalpha() for character in characters) < MIN_LETTERS * len(characters):
         return "symbols"
-    if dict(_identifier().rank(sentence)).get(settings.language, 0.0) < MIN_LANGUAGE:
+    if language_probability(sentence, settings.language) < MIN_LANGUAGE:
         return "language"
     return None
+
+
+def language_probability(sentence: str, language: str) -> float:
+    """How sure it is, in [0, 1], that `sentence` is in `language` (ISO 639-1); 0 for an unknown language."""
+    return float(dict(_identifier().rank(sentence)).get(language, 0.0))
 
 
 def _balanced(sentence: str) -> bool:

@@ -1,25 +1,163 @@
-"""`python -m components.synthesis`: the tuples, into data/tuples."""
+"""`python -m components.synthesis nli|sts`: the DVC stages `synthesize`; with `--dry-run [N]`, what it would take."""
 
+import argparse
+import json
+import logging
+import math
 import sys
+import time
+from collections.abc import Callable
+from itertools import chain, islice
 
+import pyarrow as pa
 import pyarrow.parquet as pq
+from tqdm import tqdm
 
-from components.errors import exit_on_error
+from components.config import Params, load_params
+from components.errors import CseflowError, exit_on_error
 from components.files import written_whole
-from components.paths import TUPLES
-from components.synthesis.tuples import PATTERNS, handwritten
+from components.paths import ANSWERS, CORPUS, SOURCES, STS, TUPLES
+from components.synthesis.anchors import anchors
+from components.synthesis.backends.choose import backend_of
+from components.synthesis.exemplars import draw_exemplars
+from components.synthesis.filters import Judge, encoder_of, known_sentences
+from components.synthesis.ledger import Ledger
+from components.synthesis.make import Made, Maker, Order
+from components.synthesis.prompt import SCHEMA as ANSWER
+from components.synthesis.prompt import load_prompt
+from components.synthesis.report import report
+from components.synthesis.tuples import PATTERNS, ROLES, SCHEMA
+
+SAMPLE = 32  # sentences of a dry run
 
 
 def main() -> None:
-    for pattern in PATTERNS:
-        table = handwritten(pattern)
-        path = TUPLES / f"{pattern}.parquet"
-        with written_whole(path) as aside:
-            pq.write_table(table, aside, compression="zstd")
-        sys.stdout.write(f"{path}: {table.num_rows:,} tuples, written by hand\n")
-    sys.stdout.write("next: dvc repro, which makes what is still missing\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m components.synthesis", description="tuples of corpus sentences, written by an LLM"
+    )
+    parser.add_argument("pattern", choices=PATTERNS)
+    parser.add_argument(
+        "--dry-run",
+        type=int,
+        nargs="?",
+        const=SAMPLE,
+        metavar="N",
+        help=f"ask about N sentences alone (default: {SAMPLE}), show what came of it, and estimate the whole",
+    )
+    chosen = parser.parse_args()
+    with Ledger(ANSWERS / f"{chosen.pattern}.jsonl") as ledger:
+        if chosen.dry_run:
+            _dry_run(chosen.pattern, load_params(), ledger, chosen.dry_run)
+        else:
+            _synthesize(chosen.pattern, load_params(), ledger)
+
+
+def _synthesize(pattern: str, params: Params, ledger: Ledger) -> None:
+    settings = params.synthesis
+    wanted = settings.tuples[pattern]  # type: ignore[index]
+    with tqdm(total=wanted * len(ROLES[pattern]), desc=pattern, unit=" texts", miniters=0, mininterval=1) as bar:
+        maker = _maker(pattern, params, ledger, wanted, None, lambda maker: _show(bar, maker))
+        made = maker.run()
+    count, told = len(made.rows), _told(maker)
+    if count < wanted and made.stopped != "corpus":
+        less = f", or lower synthesis.tuples.{pattern} to {count}, which costs little or nothing more," if count else ""
+        raise CseflowError(
+            f"the budget of {made.stopped} is spent: {count:,} of {wanted:,} tuples are made, from {told}; all answers "
+            f"are kept in {ledger.path}: raise synthesis.budget.{made.stopped}{less} and run again"
+        )
+    if not made.rows:
+        raise CseflowError(f"no tuple came of {told}; look at the reasons: {_reasons(made)}")
+    path = TUPLES / f"{pattern}.parquet"
+    with written_whole(path) as aside:
+        pq.write_table(pa.Table.from_pylist(made.rows, schema=SCHEMA), aside, compression="zstd")
+    with written_whole(path.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(report(maker.order, made, maker.backend), indent=1, ensure_ascii=False) + "\n")
+    say = sys.stdout.write
+    if count < wanted:
+        say(f"no sentence is left to ask about for all {wanted:,}; see synthesis.attempts, anchors and filters\n")
+    say(f"{path}: {count:,} tuples of {made.sentences:,} sentences; rejected: {_reasons(made)}\n")
+    say(f"paid for in all: {told}\n")
+    say(f"look at {path.with_suffix('.json')}; next: dvc repro, which makes and validates what is still missing\n")
+
+
+def _dry_run(pattern: str, params: Params, ledger: Ledger, sample: int) -> None:
+    settings, say = params.synthesis, sys.stdout.write
+    texts = sample * len(ROLES[pattern])
+    with tqdm(total=texts, desc=f"{pattern}, dry run", unit=" texts", miniters=0, mininterval=1) as bar:
+        maker = _maker(pattern, params, ledger, math.inf, sample, lambda maker: _show(bar, maker))
+        begun = time.monotonic()
+        made = maker.run()
+        seconds = time.monotonic() - begun
+    for row in made.rows:
+        say("".join(f"{role + ':':14}{row[role]}\n" for role in ("anchor", *ROLES[pattern])) + "\n")
+    say(f"of {made.sentences:,} sentences came {len(made.rows):,} tuples; rejected: {_reasons(made)}\n")
+    if not made.rows:
+        raise CseflowError("no answer passed the filters, so there is no telling what the whole would take")
+    wanted = settings.tuples[pattern]  # type: ignore[index]
+    times = wanted / len(made.rows)
+    told = (
+        f"{made.spent.requests * times:,.0f} requests, {made.spent.prompt_tokens * times:,.0f} + "
+        f"{made.spent.completion_tokens * times:,.0f} tokens, {made.spent.money(settings.price) * times:,.2f} in money"
+    )
+    asked = maker.asked / made.spent.requests
+    lasting = (
+        f"{seconds * times / asked / 60:,.1f} minutes" if asked > 0.5 else "time unknown, for little was asked anew"
+    )
+    say(f"{wanted:,} tuples would take about {told}, {lasting}\n")
+    say(f"what was asked is kept in {ledger.path} and counts: dvc repro goes on from it\n")
+
+
+def _maker(
+    pattern: str,
+    params: Params,
+    ledger: Ledger,
+    wanted: float,
+    sample: int | None,
+    progress: Callable[[Maker], None],
+) -> Maker:
+    settings, language = params.synthesis, params.corpus.language
+    prompt = load_prompt(pattern)
+    exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language)
+    known = known_sentences(STS)
+    encode = None if settings.filters.cosine is None else encoder_of(SOURCES / settings.filters.cosine)
+    return Maker(
+        Order(pattern, wanted, prompt, exemplars, settings, params.seed),
+        islice(anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known), sample),
+        backend_of(settings, ANSWER, SOURCES),
+        ledger,
+        Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known, encode),
+        progress,
+    )
+
+
+def _show(bar: tqdm, maker: Maker) -> None:
+    """Texts of sentences that may still become tuples; more sentences are asked about than will."""
+    bar.total = max(bar.total or 0, maker.texts)
+    bar.update(maker.texts - bar.n)
+    answers, price = maker.judged.total(), maker.order.settings.price
+    rejected = sum(count for (_, passed), count in maker.judged.items() if not passed)
+    bar.set_postfix(
+        answers=answers,
+        rejected=f"{rejected / max(answers, 1):.0%}",
+        money=f"{maker.purse.spent.money(price):.2f}",
+        refresh=False,
+    )
+
+
+def _told(maker: Maker) -> str:
+    spent = maker.purse.spent
+    return (
+        f"{spent.requests:,} requests, {spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens, "
+        f"{spent.money(maker.order.settings.price):.2f} in money"
+    )
+
+
+def _reasons(made: Made) -> str:
+    reasons = sorted(made.rejected.items(), key=lambda item: (-item[1].count, item[0]))
+    return ", ".join(f"{reason} {rejection.count}" for reason, rejection in reasons) or "none"
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     with exit_on_error():
         main()

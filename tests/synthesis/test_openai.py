@@ -81,7 +81,7 @@ class TestAnswers:
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "question 3"}],
             "temperature": 0.7,
             "top_p": 0.95,
-            "max_tokens": 128,
+            "max_tokens": Sampling().max_tokens,
             "seed": 3,
         }
 
@@ -368,7 +368,11 @@ class TestParameters:
         with ChatServer(behave) as server:
             assert len(list(backend(server, SCHEMA).answers(requests(2)))) == 2
         last = server.calls[-1].body
-        assert last["max_completion_tokens"] == 128 and "response_format" in last and "temperature" not in last
+        assert (
+            last["max_completion_tokens"] == Sampling().max_tokens
+            and "response_format" in last
+            and "temperature" not in last
+        )
         assert len(server.calls) == 4
 
     def test_a_request_refused_for_something_else_is_an_error(self) -> None:

@@ -1,0 +1,95 @@
+"""The worked examples of a prompt: drawn once by the seed, then the same for the whole run."""
+
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from components.config.corpus import Corpus
+from components.config.synthesis import Exemplars
+from components.corpus.sentences import fault
+from components.errors import ConfigError, DataError
+from components.paths import NLI, STS_TRAIN
+from components.synthesis.tuples import ROLES
+from components.text import match_error_rate, normal
+
+SHORTER = 0.6  # words of an intermediate sentence for each of its anchor, at most
+
+
+class Exemplar(NamedTuple):
+    """A sentence and the text that answers it; `id` says where they stand, such as `nli-own:3` or `STSB-train:31`."""
+
+    id: str
+    anchor: str
+    text: str
+
+
+ByRole = dict[str, tuple[Exemplar, ...]]
+
+
+def draw_exemplars(pattern: str, settings: Exemplars, seed: int, language: str) -> ByRole:
+    """`settings.count` exemplars for each role of `pattern`, all of whole sentences; no sentence stands in two.
+
+    STS: pairs of STS-B's train split, of which each role has a band of scores. NLI: rows of data/nli, or of our own
+    file where that is empty.
+
+    Raises:
+        ConfigError: there are too few.
+        DataError: STS-B's train split is missing.
+    """
+    bounds = Corpus(min_words=3, max_words=64, language=language)
+    drawn: ByRole = {}
+    used: set[str] = set()
+    for number, role in enumerate(ROLES[pattern]):
+        found = list(_of_stsb(role, settings) if pattern == "sts" else _of_nli(role))
+        chosen: list[Exemplar] = []
+        for place in np.random.default_rng([seed, number]).permutation(len(found)):
+            exemplar = found[place]
+            if len(chosen) == settings.count:
+                break
+            if _fits(exemplar, settings, bounds) and used.isdisjoint(exemplar[1:]):
+                chosen.append(exemplar)
+                used.update(exemplar[1:])
+        if len(chosen) < settings.count:
+            raise ConfigError(
+                f"only {len(chosen)} of the {settings.count} exemplars for {role} of pattern {pattern} that "
+                "synthesis.exemplars.count asks for are there; widen the bands and lengths of synthesis.exemplars"
+            )
+        drawn[role] = tuple(chosen)
+    return drawn
+
+
+def _of_nli(role: str) -> Iterator[Exemplar]:
+    path = NLI / "train.parquet"
+    if path.is_file():
+        source, rows = "nli-train", pq.read_table(path, columns=["anchor", role]).slice(0, 100_000).to_pylist()
+    else:
+        own = files(__package__) / "exemplars" / "nli.jsonl"
+        source, rows = "nli-own", [json.loads(line) for line in own.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        yield Exemplar(f"{source}:{number}", row["anchor"], row[role])
+
+
+def _of_stsb(role: str, settings: Exemplars) -> Iterator[Exemplar]:
+    if not STS_TRAIN.is_file():
+        raise DataError(f"{STS_TRAIN} is missing: the source of STS-B needs its train split; then run `dvc repro sts`")
+    lowest, highest = settings.sts[role]  # type: ignore[index]
+    for number, row in enumerate(pq.read_table(STS_TRAIN).to_pylist()):
+        anchor, text = row["first"], row["second"]
+        if not lowest <= row["score"] <= highest:
+            continue
+        if role == "intermediate" and len(text.split()) > SHORTER * len(anchor.split()):
+            continue
+        yield Exemplar(f"STSB-train:{number}", anchor, text)
+
+
+def _fits(exemplar: Exemplar, settings: Exemplars, bounds: Corpus) -> bool:
+    _, anchor, text = exemplar
+    return (
+        settings.min_words <= len(anchor.split()) <= settings.max_words
+        and match_error_rate(normal(anchor), normal(text)) >= settings.min_match_error_rate
+        and not (fault(anchor, bounds) or fault(text, bounds))
+    )

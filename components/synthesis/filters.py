@@ -1,0 +1,141 @@
+"""What an answer must be to become a tuple; each reason to reject one has a name of its own."""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from components.config.corpus import Corpus
+from components.config.synthesis import Filters
+from components.corpus.sentences import fault, language_probability
+from components.synthesis.exemplars import Exemplar
+from components.synthesis.tuples import Texts
+from components.text import match_error_rate, normal
+
+Encode = Callable[[list[str]], NDArray[np.floating]]  # sentences to (sentences, dim)
+
+# Of a model that speaks to the user, refuses, or tells of its task. One that the anchor holds too is the anchor's.
+CHATTER = re.compile(
+    r"^(?:sure|certainly|of course|okay|sorry|here (?:is|are)\b|(?:the )?answer\b|note\b|output\b|example\b|sentence\b)"
+    r"|^[\w ]{1,20}:|\bas an ai\b|\blanguage model\b|\bi(?:'m| am) (?:sorry|unable)\b|\bi (?:can(?:'t|not)|won't) "
+    r"|\b(?:given|original|above|first|second) sentence\b|\bthe sentence\b|\bthis sentence\b|\bthat you are given\b"
+    r"|\bparaphras|\bentail(?:s|ed|ment)\b|\bcontradict(?:s|ing|ion|ory)\b|\breword|\brephras|\bjson\b",
+    re.IGNORECASE,
+)
+RUN = 4  # words in a row that an answer may not have of an exemplar
+EDGES = " .,;:!?\"'“”‘’()"
+
+
+class Judge:
+    """Judges one pattern's answers, each by itself; `known` are sentences that no text may be (of the STS tasks)."""
+
+    def __init__(
+        self,
+        pattern: str,
+        settings: Filters,
+        language: str,
+        exemplars: Iterable[Exemplar] = (),
+        known: frozenset[str] = frozenset(),
+        encode: Encode | None = None,
+    ) -> None:
+        self.language = language
+        self._settings = settings
+        self._bands = settings.match_error_rate.get(pattern, {})  # type: ignore[call-overload]
+        self._sentence = Corpus(min_words=settings.min_words, max_words=settings.max_words, language=language)
+        self._shown = {run for exemplar in exemplars for text in exemplar[1:] for run in _runs(text)}
+        self._known = known
+        self._encode = encode
+
+    def __call__(self, role: str, text: str, anchor: str, before: Texts) -> str | None:
+        """Why `text` can't play `role` beside the anchor and the texts that passed before it; None if it can.
+
+        What fails in several ways has the first one's name.
+        """
+        return (
+            self._of_text(text, anchor)
+            or self._of_levels(role, text, anchor, before)
+            or self._of_cosines([anchor, *before.values(), text])
+        )
+
+    def _of_text(self, text: str, anchor: str) -> str | None:
+        plain = bare(text)
+        if not plain:
+            return "empty"
+        if (said := CHATTER.search(text)) and said[0].casefold() not in anchor.casefold():
+            return "chatter"
+        if plain == bare(anchor):
+            return "copy of the anchor"
+        if self._shown & (_runs(text) - _runs(anchor)):
+            return "copy of an exemplar"
+        if normal(text) in self._known:
+            return "leak"
+        if len(text.split()) > self._settings.max_ratio * len(anchor.split()):
+            return "length"
+        reason = fault(text, self._sentence)  # by the corpus's own rule, which forgives what the anchor has too
+        if reason is not None and reason != fault(anchor, self._sentence):
+            return reason
+        if language_probability(text, self.language) < self._settings.min_language:
+            return "language"
+        return None
+
+    def _of_levels(self, role: str, text: str, anchor: str, before: Texts) -> str | None:
+        if bare(text) in {bare(other) for other in before.values()}:
+            return "alike"
+        if role != "negative" and _facts(text) - _facts(anchor):
+            return "invented"
+        if role == "intermediate" and len(text.split()) >= len(anchor.split()):
+            return "intermediate not shorter"
+        apart = match_error_rate(normal(anchor), normal(text))
+        lowest, highest = self._bands.get(role, (0.0, 1.0))
+        if not lowest <= apart <= highest:
+            return f"match error rate of {role}"
+        nearer = before.get("intermediate") if self._settings.nearer and role == "negative" else None
+        if nearer is not None and apart <= match_error_rate(normal(anchor), normal(nearer)):
+            return "negative not farther"
+        return None
+
+    def _of_cosines(self, texts: list[str]) -> str | None:
+        if self._encode is None:
+            return None
+        vectors = self._encode(texts)
+        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return None if (np.diff(vectors[1:] @ vectors[0]) < 0).all() else "cosine"
+
+
+def _facts(text: str) -> set[str]:
+    """Numbers, and words with a capital that do not begin the text: what a true restatement takes from its anchor."""
+    words = [word.strip(EDGES) for word in text.replace("-", " ").split()]
+    named = {word for place, word in enumerate(words) if word[:1].isupper() and place > 0}
+    return {word.casefold().removesuffix("'s") for word in named | {w for w in words if any(map(str.isdigit, w))}}
+
+
+def _runs(text: str) -> set[tuple[str, ...]]:
+    """Each run of RUN words: two texts that share one say the same thing in part."""
+    words = [word.strip(EDGES) for word in normal(text).split()]
+    return {tuple(words[at : at + RUN]) for at in range(max(len(words) - RUN, 0) + 1)}
+
+
+def bare(text: str) -> str:
+    """What two texts are told to be copies by: case, white space, and the marks at both ends away."""
+    return normal(text).strip(EDGES)
+
+
+def known_sentences(folder: Path) -> frozenset[str]:
+    """The sentences of the STS tasks in `folder`, in plain form: none may be trained on."""
+    return frozenset(
+        normal(text)
+        for path in sorted(folder.glob("*.parquet"))
+        for column in pq.read_table(path, columns=["first", "second"]).columns
+        for text in column.to_pylist()
+    )
+
+
+def encoder_of(folder: Path) -> Encode:
+    """The sentence-transformers folder as a function."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder))
+    return lambda texts: np.asarray(model.encode(texts, show_progress_bar=False))

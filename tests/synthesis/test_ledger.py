@@ -1,0 +1,58 @@
+"""Answers on disk: whole, once, and one writer at a time."""
+
+from pathlib import Path
+
+import pytest
+
+from components.errors import DataError
+from components.synthesis.backends import Answer
+from components.synthesis.ledger import Ledger, Spent
+
+ANSWERS = [Answer("a", "one\u2028 “line”", 7, 3), Answer("b", "", 8, 0)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "answers" / "nli.jsonl"
+    with Ledger(path) as ledger:
+        for answer in ANSWERS:
+            ledger.add(answer, model="m")
+    return path
+
+
+def test_answers_are_found_again_with_what_they_cost(path: Path) -> None:
+    with Ledger(path) as ledger:
+        assert [ledger.find(key) for key in ("a", "b", "c")] == [*ANSWERS, None]
+        assert ledger.spent == Spent(2, 15, 3)
+
+
+def test_an_answer_is_on_disk_as_soon_as_it_is_added(path: Path) -> None:
+    with Ledger(path) as ledger:
+        ledger.add(Answer("c", "new", 1, 1))
+        assert '"new"' in path.read_text()
+        assert ledger.find("c") == Answer("c", "new", 1, 1)
+
+
+@pytest.mark.parametrize(
+    "torn", ['{"key": "c", "te', '{"key": "c", "text": "x", "prompt_tokens": 1, "completion_tokens": 1}']
+)
+def test_a_torn_last_line_is_cut_off(path: Path, torn: str) -> None:
+    before = path.read_bytes()
+    path.write_bytes(before + torn.encode())
+    with Ledger(path) as ledger:
+        assert ledger.find("c") is None
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("line", ["no JSON", "[]", '{"key": "c"}'])
+def test_a_damaged_line_is_named_and_nothing_is_lost(path: Path, line: str) -> None:
+    path.write_text(f"{line}\n{path.read_text()}")
+    before = path.read_bytes()
+    with pytest.raises(DataError, match=r"nli\.jsonl, line 1: no answer"):
+        Ledger(path)
+    assert path.read_bytes() == before
+
+
+def test_a_second_writer_is_kept_off(path: Path) -> None:
+    with Ledger(path), pytest.raises(DataError, match="written by another process"):
+        Ledger(path)

@@ -1,0 +1,167 @@
+"""The stage as DVC runs it, a process of its own that asks a server on loopback: kills, budgets, a second writer."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from components.errors import BackendError, CseflowError, DataError
+from components.synthesis.__main__ import main
+from tests.project import REPOSITORY
+from tests.synthesis.chat_server import Call, ChatServer, Reply, said
+from tests.synthesis.toys import ROLE_OF, SENTENCES, good
+from tests.tracking.server import until
+
+WANTED = 60
+
+
+def behave(call: Call) -> Reply:
+    role = ROLE_OF[call.body["messages"][0]["content"]]
+    return said(json.dumps({"sentence": good(call.asked, role)}), delay=0.005)
+
+
+@pytest.fixture
+def server() -> Iterator[ChatServer]:
+    with ChatServer(behave) as server:
+        yield server
+
+
+def project(folder: Path, server: ChatServer, **settings: Any) -> Path:
+    """What the stage reads: parameters, a corpus, an STS task."""
+    yaml = YAML()
+    params = yaml.load(REPOSITORY / "params.yaml")
+    params["synthesis"] |= {
+        "backend": "openai",
+        "openai": {"base_url": server.url, "model": "fake", "concurrency": 4, "retries": 0},
+        "tuples": {"nli": WANTED, "sts": WANTED},
+        "price": {"prompt": 10.0, "completion": 10.0},
+    } | settings
+    for name in ("data/corpus", "data/sts"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    yaml.dump(params, folder / "params.yaml")
+    shutil.copytree(REPOSITORY / "profiles", folder / "profiles", dirs_exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([s._asdict() for s in SENTENCES]), folder / "data/corpus/train.parquet")
+    pairs = {"first": [SENTENCES[0].text], "second": ["A man plays."], "score": [1.0]}
+    pq.write_table(pa.table(pairs), folder / "data/sts/STSB.parquet")
+    return folder
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "components.synthesis", "nli", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+
+def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    """The stage in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["components.synthesis", "nli", *arguments])
+    main()
+
+
+def ledger(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "answers/nli.jsonl").read_text().splitlines()]
+
+
+def test_a_run_killed_twice_loses_and_doubles_nothing(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path / "killed", server)
+    for count in (15, 30):
+        process = start(folder)
+        until(lambda count=count: len(server.calls) >= count)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        kept, calls = ledger(folder), len(server.calls)
+    assert 10 < len(kept) < 2 * WANTED
+    run(folder, monkeypatch)
+    # What was answered and kept is asked no more, and only what was under way at a kill, at most four, is asked again.
+    asked = {(ROLE_OF[call.body["messages"][0]["content"]], call.asked) for call in server.calls[calls:]}
+    assert not {(record["role"], record["anchor"]) for record in kept} & asked
+    answers = ledger(folder)
+    assert len(server.calls) - len(answers) <= 2 * 4
+    assert len(answers) == len({record["key"] for record in answers})
+    whole = project(tmp_path / "whole", server)
+    run(whole, monkeypatch)
+    for name in ("nli.parquet", "nli.json"):
+        assert (folder / "data/tuples" / name).read_bytes() == (whole / "data/tuples" / name).read_bytes()
+
+
+def test_a_second_run_asks_nothing_and_says_what_was_made(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, server)
+    run(folder, monkeypatch)
+    calls = len(server.calls)
+    capsys.readouterr()
+    run(folder, monkeypatch)
+    said = capsys.readouterr().out
+    assert len(server.calls) == calls
+    assert "data/tuples/nli.parquet: 60 tuples of 60 sentences; rejected: none" in said
+    assert f"{calls} requests, {7 * calls} + {3 * calls} tokens, {calls / 1e4:.2f} in money" in said
+    assert "next: dvc repro" in said
+
+
+def test_sentences_of_the_sts_tasks_are_not_asked_about(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(project(tmp_path, server, tuples={"nli": 500, "sts": 500}), monkeypatch)
+    assert {call.asked for call in server.calls} == {sentence.text for sentence in SENTENCES[1:]}
+
+
+def test_a_spent_budget_says_what_was_made_and_what_to_raise(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, server, budget={"requests": 100})
+    message = "budget of requests is spent: 38 of 60 tuples are made, from 100 requests, .* synthesis.tuples.nli to 38"
+    with pytest.raises(CseflowError, match=message):
+        run(folder, monkeypatch)
+    assert not (folder / "data/tuples").exists()
+    run(project(tmp_path, server, budget={"requests": 100}, tuples={"nli": 38, "sts": 38}), monkeypatch)
+    assert len(server.calls) == 100
+
+
+def test_a_dry_run_estimates_the_whole_and_its_answers_count(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, server)
+    run(folder, monkeypatch, "--dry-run", "12")
+    assert "60 tuples would take about 120 requests, 840 + 360 tokens, 0.01 in money" in capsys.readouterr().out
+    assert not (folder / "data/tuples").exists()
+    run(folder, monkeypatch)
+    assert len(server.calls) == len(ledger(folder)) == len({call.content for call in server.calls})
+
+
+def test_two_processes_do_not_share_a_ledger(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.behave = lambda call: said("", delay=60)
+    folder = project(tmp_path, server)
+    first = start(folder)
+    until(lambda: len(server.calls) > 0)
+    with pytest.raises(DataError, match=r"answers/nli\.jsonl is being written by another process"):
+        run(folder, monkeypatch)
+    first.kill()
+    first.communicate()
+
+
+def test_a_server_that_fails_costs_no_answer(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.behave = lambda call: behave(call) if call.number < 9 else Reply(status=500)
+    asked = {"base_url": server.url, "model": "fake", "concurrency": 1, "retries": 0}
+    folder = project(tmp_path, server, openai=asked)
+    with pytest.raises(BackendError):
+        run(folder, monkeypatch)
+    assert len(ledger(folder)) == 9
