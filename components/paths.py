@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+DATA = Path("data")
 SOURCES = Path("data/sources")  # one folder per entry of `sources` in params.yaml
 CORPUS = Path("data/corpus")  # train.parquet, heldout.parquet, summary.json
 VIEWS = Path("data/views")  # <split>/<view>: tokenised sentences of train and heldout
@@ -10,6 +11,7 @@ TUPLES = Path("data/tuples")  # nli.parquet, sts.parquet, each with its report b
 STS = Path("data/sts")  # <task>.parquet, and STSB-dev.parquet
 STS_TRAIN = STS / "train/STSB.parquet"  # apart from what is measured on
 ANSWERS = Path("answers")  # <pattern>.jsonl: what an LLM answered, kept because it may have cost money
+BASELINES = Path("baselines")  # <profile>/<kind>.json: what accepted data look like; in git
 VALIDATION = Path("data/validation")  # <kind>.json and <kind>.html, one report per kind of data set
 RUNS = Path("runs")  # one folder per training run: checkpoints, journal, exported encoder
 REPORTS = Path("reports")  # leaderboard, plots, verdicts

@@ -24,7 +24,7 @@ from components.training.fingerprint import fingerprint
 from components.training.request import Request
 from components.training.rows import columns_of, read_tuples, tuple_file, view_folder
 from components.training.run import ENCODER
-from components.validation.report import require_passed
+from components.validation.report import report_files, require_passed
 from flows.launch import train_in_processes
 
 
@@ -77,11 +77,16 @@ class Run:
     def folder(self) -> Path:
         return paths.RUNS / f"{self.variant}-seed{self.seed}-{self.fingerprint}"
 
-    @property
-    def kinds(self) -> list[str]:
-        """Kinds of data set whose suites must have passed."""
-        sets = {part.set.partition("/")[0] for part in self._parts}
-        return sorted(sets | {"sts"})
+    @cached_property
+    def needed(self) -> dict[str, list[Path]]:
+        """Kind of data set → its files that are used: the suites that must have passed, by which versions."""
+        files: dict[str, list[Path]] = {}
+        for path in map(Path, [*self.training_data, *self.evaluation_data]):
+            kind = path.parts[len(paths.DATA.parts)]  # data/<kind>/…
+            files.setdefault(kind, []).extend(sorted(path.glob("*.parquet")) if path.is_dir() else [path])
+        if "views" in files:
+            files["corpus"] = []  # which the views were made of, and are held against
+        return dict(sorted(files.items()))
 
     def finished(self) -> str | None:
         """The id of a finished MLflow run of this fingerprint, if there is one."""
@@ -103,8 +108,8 @@ class Run:
         Raises:
             CseflowError: the data have not passed, are missing, or training diverged. The MLflow run is then FAILED.
         """
-        for kind in self.kinds:
-            require_passed(kind, [path for path in self.training_data if Path(path).parent.name == kind])
+        for kind, files in self.needed.items():
+            require_passed(kind, files)
         with Journal(self.folder) as journal, Delivery(self.folder) as delivery:
             if journal.status != "FINISHED":
                 self._start(journal, parent, flow_run)
@@ -129,7 +134,7 @@ class Run:
         journal.start(
             f"{self.variant} seed {self.seed}",
             self.params.tracking.experiment,
-            tags=own | lineage_tags() | tags.validation_tags(dict.fromkeys(self.kinds, True)),
+            tags=own | lineage_tags() | tags.validation_tags(dict.fromkeys(self.needed, True)),
             params={
                 "profile": self.params.profile,
                 "seed": self.seed,
@@ -145,6 +150,13 @@ class Run:
             ],
             parent=parent,
         )
+        for kind in self.needed:
+            for report in report_files(kind):
+                # A copy, since what is delivered later must still be what was relied on.
+                copy = self.folder / "validation" / report.name
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(report, copy)
+                journal.artifact(copy, "validation")
 
     def _work(self, journal: Journal) -> None:
         from sentence_transformers import SentenceTransformer

@@ -25,14 +25,18 @@ def suites(params: Params) -> Iterator[Suite]:
     yield schema_suite("heldout", HELDOUT, TYPES)
     train = _rows(TRAIN, params)
     known = set(train["normal"].dropna())
-    yield Suite("train", train, _expectations(params, params.validation.corpus.min_rows), shown=["id", "text"])
+    yield _suite("train", train, _expectations(params, params.validation.corpus.min_rows))
     del train
     heldout = _rows(HELDOUT, params)
     heldout["in_train"] = heldout["normal"].isin(known)
     disjoint = gxe.ExpectColumnValuesToBeInSet(
         column="in_train", value_set=[False], description="no held-out sentence is a training sentence"
     )
-    yield Suite("heldout", heldout, [*_expectations(params, 1), disjoint], shown=["id", "text"])
+    yield _suite("heldout", heldout, [*_expectations(params, 1), disjoint])
+
+
+def _suite(split: str, rows: pd.DataFrame, expectations: list[gxe.Expectation]) -> Suite:
+    return Suite(split, rows, expectations, shown=["id", "text"], watched=("words",), vocabulary=True)
 
 
 def _rows(path: Path, params: Params) -> pd.DataFrame:

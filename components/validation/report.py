@@ -28,7 +28,9 @@ class Report(TypedDict):
     kind: str
     passed: bool
     data: dict[str, str]  # path → md5, as dvc.lock has it
+    baseline: str | None  # what drift was judged by, if it was
     expectations: list[Outcome]
+    profiles: dict[str, Any]  # suite → what its data look like as a whole, for `--accept`
 
 
 def require_passed(kind: str, files: Iterable[Path | str] = ()) -> dict[str, str]:
@@ -97,6 +99,13 @@ def write_report(report: Report, page: str) -> Path:
     with written_whole(path) as aside:
         aside.write_text(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return path
+
+
+def report_files(kind: str) -> list[Path]:
+    """The report that there is, passing or failed, and its page; empty without one."""
+    path = VALIDATION / f"{kind}.json"
+    found = path if path.is_file() else failed_report(kind)
+    return [file for file in (found, found.with_suffix(".html")) if file.is_file()]
 
 
 def failed_report(kind: str) -> Path:

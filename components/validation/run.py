@@ -14,7 +14,7 @@ from great_expectations.data_context.types.base import (
 
 from components.config import Params
 from components.files import file_digest
-from components.validation import corpus, docs, sts, tuples
+from components.validation import corpus, docs, drift, nli, sts, tuples, views
 from components.validation.report import Outcome, Report
 from components.validation.suite import Suite
 
@@ -28,13 +28,18 @@ class Kind(NamedTuple):
 
 KINDS = {
     "corpus": Kind(corpus.files, corpus.suites),
+    "views": Kind(views.files, views.suites),
     "sts": Kind(sts.files, sts.suites),
+    "nli": Kind(nli.files, nli.suites),
     "tuples": Kind(tuples.files, tuples.suites),
 }
 
 
-def validate(kind: str, params: Params) -> tuple[Report, str]:
+def validate(kind: str, params: Params, *, accepted: drift.Profiles | None = None) -> tuple[Report, str]:
     """Hold the data of one of `KINDS` against its suites; writes nothing.
+
+    Args:
+        accepted: what the version that was accepted last looks like; None leaves drift unjudged.
 
     Returns:
         The report, and the same as a page of data docs, HTML.
@@ -45,14 +50,23 @@ def validate(kind: str, params: Params) -> tuple[Report, str]:
     data = {path.as_posix(): file_digest(path, "md5") for path in KINDS[kind].files(params) if path.is_file()}
     outcomes: list[Outcome] = []
     tables: dict[str, str] = {}
+    profiles: drift.Profiles = {}
+    formal: set[str] = set()
     for suite in KINDS[kind].suites(params):
+        if suite.watched:
+            profiles[suite.name] = drift.profile(suite)
+            if accepted is not None and suite.name in accepted:
+                suite = drift.watched(suite, accepted[suite.name], params.validation.drift)
         found, tables[suite.name] = _judge(suite, params.validation.sample)
         outcomes += found
+        if suite.fatal:
+            formal.add(suite.name)
         if suite.fatal and not all(outcome["passed"] for outcome in found):
             break
     passed = all(outcome["passed"] for outcome in outcomes)
-    report = Report(kind=kind, passed=passed, data=data, expectations=outcomes)
-    return report, docs.page(report, tables)
+    baseline = None if accepted is None else drift.baseline_path(params.profile, kind).as_posix()
+    report = Report(kind=kind, passed=passed, data=data, baseline=baseline, expectations=outcomes, profiles=profiles)
+    return report, docs.page(report, tables, formal)
 
 
 def _judge(suite: Suite, sample: int) -> tuple[list[Outcome], str]:
@@ -77,7 +91,7 @@ def _judge(suite: Suite, sample: int) -> tuple[list[Outcome], str]:
     described = {str(result["expectation_config"]["description"]): result for result in results}
     results = [described[str(each.description)] for each in suite.expectations]  # the suite's order, which results lose
     outcomes = [_outcome(suite.name, result, sample) for result in results]
-    return outcomes, docs.table(results, [outcome["sample"] for outcome in outcomes])
+    return outcomes, docs.table(results, outcomes)
 
 
 OBSERVED = ("observed_value", "element_count", "unexpected_count", "unexpected_percent")
@@ -87,6 +101,9 @@ def _outcome(suite: str, result: ExpectationValidationResult, sample: int) -> Ou
     told: dict[str, Any] = result.to_json_dict()
     config, found = told["expectation_config"], told["result"]
     observed = {key: found[key] for key in OBSERVED if key in found}
+    if "details" in found and "observed_partition" in found["details"]:
+        partition = found["details"]["observed_partition"]
+        observed["shares"] = dict(zip(partition["values"], partition["weights"], strict=True))
     if not found:
         observed["exception"] = _exception(told["exception_info"])
     rows = found.get("partial_unexpected_index_list") or found.get("partial_unexpected_list") or []

@@ -33,7 +33,8 @@ def suites(params: Params) -> Iterator[Suite]:
         yield schema(path)
     yield schema_suite("leakage", TRAIN, {"id": "int64", "text": "str", "page": "str"})
     for path in paths:
-        yield Suite(path.stem, read_columns(path, list(TYPES)), _expectations(path.stem, params), shown=list(TYPES))
+        pairs = read_columns(path, list(TYPES))
+        yield Suite(path.stem, pairs, _expectations(path.stem, params), shown=list(TYPES), watched=("score",))
     known = sentences(paths)
     share = params.validation.sts.max_leakage
     train = read_columns(TRAIN, ["text"])

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.errors import DataError
+from components.text import normal as plain
 
 # Of MediaWiki and HTML; written apart from the corpus stage's own filter, which it is there to watch.
 RESIDUE = r"\[\[|\]\]|\{\{|\}\}|\||==|''|<ref|</|https?:|\bthumb\b|Category:|File:|&\w+;"
@@ -29,6 +30,9 @@ class Suite(NamedTuple):
         expectations: in the order of the report.
         shown: columns by which a row that fails is shown.
         fatal: nothing after it is looked at if it fails.
+        watched: columns of numbers whose distribution must not drift.
+        levels: those of `watched` whose mean must not either.
+        vocabulary: the same of the words in `normal`, which `add_measures` made.
     """
 
     name: str
@@ -36,6 +40,9 @@ class Suite(NamedTuple):
     expectations: list[gxe.Expectation]
     shown: list[str]
     fatal: bool = False
+    watched: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
+    vocabulary: bool = False
 
 
 def schema_suite(name: str, path: Path, types: Mapping[str, str]) -> Suite:
@@ -67,8 +74,8 @@ def read_columns(path: Path, columns: list[str]) -> pd.DataFrame:
 
 
 def normal(text: object) -> str | None:
-    """Case and white space away: what two sentences are compared by. None for what is no text."""
-    return " ".join(text.casefold().split()) if isinstance(text, str) else None
+    """A text's plain form, by which it is compared; None for what is no text."""
+    return plain(text) if isinstance(text, str) else None
 
 
 def add_measures(frame: pd.DataFrame, language_rows: int) -> None:

@@ -1,13 +1,19 @@
-"""Suite `tuples`: NLI- and STS-pattern tuples, their levels in order, and that training does not see the STS tasks."""
+"""Suite `tuples`: NLI- and STS-pattern tuples, their levels in order, and that training does not see the STS tasks.
 
-from collections.abc import Iterator
+What synthesis filters row by row is judged here once more, by measures of its own, as shares of all rows.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import great_expectations.expectations as gxe
 import pandas as pd
 
 from components.config import Params
+from components.config.validation import TripletSuite
+from components.errors import DataError
 from components.paths import TUPLES
 from components.text import match_error_rate
 from components.validation import sts
@@ -26,26 +32,97 @@ PATTERNS = {"nli": ["anchor", "positive", "negative"], "sts": ROLES}  # file: th
 
 
 def files(params: Params) -> list[Path]:
-    """What the suite reads: both patterns, and the STS tasks whose sentences must not be among their texts.
+    """What the suite reads: both patterns with what synthesis counted, and the STS tasks, whose sentences must not be
+    among their texts.
 
     Raises:
         DataError: there is no STS task.
     """
-    return [*(TUPLES / f"{pattern}.parquet" for pattern in PATTERNS), *sts.tasks()]
+    return [*(TUPLES / f"{pattern}.{end}" for pattern in PATTERNS for end in ("parquet", "json")), *sts.tasks()]
 
 
 def suites(params: Params) -> Iterator[Suite]:
-    """All schemas, then pattern by pattern its tuples, and its texts whatever their role."""
+    """All schemas, then pattern by pattern its synthesis, its tuples, and its texts whatever their role."""
     for pattern in PATTERNS:
         yield schema_suite(pattern, TUPLES / f"{pattern}.parquet", TYPES)
     tasks = sts.tasks()
     for path in tasks:
         yield sts.schema(path)
     known = sts.sentences(tasks)
+    limits = params.validation.tuples
     for pattern, roles in PATTERNS.items():
-        frame = read_columns(TUPLES / f"{pattern}.parquet", list(TYPES))
-        yield Suite(pattern, _measured(frame, roles), _of_tuples(roles, params), shown=ROLES)
-        yield Suite(f"{pattern}: texts", _texts(frame, known, params), _of_texts(params), shown=["role", "text"])
+        path = TUPLES / f"{pattern}.parquet"
+        counts = _counts(pattern)
+        yield _of_synthesis(pattern, counts, params)
+        whole = gxe.ExpectTableRowCountToEqual(
+            value=counts.accepted, description=f"there are {counts.accepted} tuples, as synthesis counted"
+        )
+        order = _order(params) if pattern == "sts" else []
+        yield from of_tuples(pattern, path, roles, known, limits, params, more=[whole, *order])
+
+
+def of_tuples(
+    name: str,
+    path: Path,
+    roles: list[str],
+    known: set[str],
+    limits: TripletSuite,
+    params: Params,
+    more: Sequence[gxe.Expectation] = (),
+) -> Iterator[Suite]:
+    """The tuples of a file, and its texts.
+
+    Args:
+        roles: the columns that its rows fill.
+        known: the STS sentences, as `normal` has them.
+        more: what else is expected, of `shorter` and `nearer` too, the intermediate's measures.
+    """
+    frame = read_columns(path, list(TYPES))
+    levels = tuple(f"{role}_apart" for role in roles[1:])
+    expectations = [*_of_rows(roles, limits), *more]
+    yield Suite(name, _measured(frame, roles), expectations, shown=ROLES, watched=levels, levels=levels)
+    yield Suite(
+        f"{name}: texts",
+        _texts(frame, known, limits),
+        _of_texts(limits, params.corpus.language),
+        shown=["role", "text"],
+        watched=("words",),
+        vocabulary=True,
+    )
+
+
+class Counts(NamedTuple):
+    """What synthesis counted: answers asked for, those rejected by reason, and tuples accepted."""
+
+    asked: int
+    rejected: dict[str, int]
+    accepted: int
+
+
+def _counts(pattern: str) -> Counts:
+    path = TUPLES / f"{pattern}.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        rejected = {str(reason): int(count) for reason, count in told["rejected"].items()}
+        return Counts(int(told["asked"]), rejected, int(told["accepted"]))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run `dvc repro`") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} holds no counts of synthesis ({error!r}); run `dvc repro`") from None
+
+
+def _of_synthesis(pattern: str, counts: Counts, params: Params) -> Suite:
+    """A row for each reason to reject an answer."""
+    share = params.validation.tuples.max_rejected
+    reasons = pd.DataFrame({"reason": list(counts.rejected), "answers": list(counts.rejected.values())})
+    reasons["share"] = reasons["answers"] / max(counts.asked, 1)
+    told = ", ".join(f"{reason} {count}" for reason, count in counts.rejected.items()) or "none"
+    whole = gxe.ExpectColumnSumToBeBetween(
+        column="share",
+        max_value=share,
+        description=f"at most {share:.4g} of the {counts.asked} answers were rejected ({told})",
+    )
+    return Suite(f"{pattern}: synthesis", reasons, [whole], shown=["reason", "answers"])
 
 
 def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
@@ -63,7 +140,7 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
     measures: dict[str, Any] = {
         "normal": texts["anchor"],
         "alike": [len(set(row)) < len(row) for row in filled],
-        "positive_apart": apart["positive"],
+        **{f"{role}_apart": values for role, values in apart.items()},
     }
     if "intermediate" in roles:
         measures["shorter"] = [
@@ -77,9 +154,8 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
     return frame.assign(**measures)
 
 
-def _of_tuples(roles: list[str], params: Params) -> list[gxe.Expectation]:
-    limits = params.validation.tuples
-    expectations = [
+def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
+    expectations: list[gxe.Expectation] = [
         gxe.ExpectTableRowCountToBeBetween(
             min_value=limits.min_rows, description=f"there are at least {limits.min_rows} tuples"
         ),
@@ -88,29 +164,42 @@ def _of_tuples(roles: list[str], params: Params) -> list[gxe.Expectation]:
             for column in [*roles, "provenance"]
         ),
         gxe.ExpectColumnValuesToBeUnique(
-            column="normal", description="every anchor is another, case and white space aside"
+            column="normal",
+            mostly=1 - limits.max_duplicates,
+            description=f"{_at_most(limits.max_duplicates)} of the anchors is another's too, case and white space "
+            "aside",
         ),
         gxe.ExpectColumnValuesToBeInSet(
             column="alike",
             value_set=[False],
-            description="no two texts of a tuple are the same, case and white space aside",
+            mostly=1 - limits.max_copies,
+            description=f"in {_at_most(limits.max_copies)} of the tuples are two texts the same, case and white space "
+            "aside",
         ),
         # Nothing of the kind is asked of the negative, since one word contradicts: "the abbey was not founded in 1098".
         gxe.ExpectColumnValuesToBeBetween(
             column="positive_apart",
             min_value=limits.min_match_error_rate,
-            description=f"a positive is no near copy of its anchor: match error rate {limits.min_match_error_rate:g} "
-            "or more",
+            mostly=1 - limits.max_near_copies,
+            description=f"at most {limits.max_near_copies:.4g} of the positives are near copies of their anchors: "
+            f"match error rate below {limits.min_match_error_rate:g}",
         ),
     ]
     if "intermediate" not in roles:
-        # No order by words here: what is entailed shares no more of them with its anchor than what contradicts it does
-        # (in the tuples written by hand a mean match error rate of 0.89, and of 0.84), which is why they are worth
-        # training on.
+        # No order by words here: what is entailed shares no more of them with its anchor than what contradicts it does,
+        # which is why such triplets are worth training on.
         null = gxe.ExpectColumnValuesToBeNull(column="intermediate", description="every intermediate is null")
         return [*expectations, null]
+    return expectations
+
+
+def _at_most(share: float) -> str:
+    return f"at most {share:.4g}" if share else "none"
+
+
+def _order(params: Params) -> list[gxe.Expectation]:
+    limits = params.validation.tuples
     return [
-        *expectations,
         gxe.ExpectColumnValuesToBeInSet(
             column="shorter", value_set=[True], description="an intermediate has fewer words than its anchor"
         ),
@@ -124,22 +213,19 @@ def _of_tuples(roles: list[str], params: Params) -> list[gxe.Expectation]:
     ]
 
 
-def _texts(frame: pd.DataFrame, known: set[str], params: Params) -> pd.DataFrame:
+def _texts(frame: pd.DataFrame, known: set[str], limits: TripletSuite) -> pd.DataFrame:
     texts = frame[ROLES].melt(var_name="role", value_name="text").dropna(ignore_index=True)
-    add_measures(texts, params.validation.tuples.language_rows)
+    add_measures(texts, limits.language_rows)
     texts["in_sts"] = texts["normal"].isin(known)
     return texts
 
 
-def _of_texts(params: Params) -> list[gxe.Expectation]:
-    limits = params.validation.tuples
+def _of_texts(limits: TripletSuite, language: str) -> list[gxe.Expectation]:
     leakage = gxe.ExpectColumnValuesToBeInSet(
         column="in_sts",
         value_set=[False],
         mostly=1 - limits.max_leakage,
         description=f"at most {limits.max_leakage:.4g} of the texts are an STS sentence",
     )
-    shared = text_expectations(
-        limits.min_words, limits.max_words, limits.max_residue, params.corpus.language, limits.max_foreign
-    )
+    shared = text_expectations(limits.min_words, limits.max_words, limits.max_residue, language, limits.max_foreign)
     return [*shared, leakage]

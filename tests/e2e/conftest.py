@@ -51,6 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pro
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
+    (folder / "baselines").mkdir()  # this project's data have never been accepted
     _write_sources(folder / "raw", tiny_encoder)
     _write_params(folder)
     project = Project(folder)

@@ -41,6 +41,16 @@ def test_the_report_is_one_page(project: Project, first: str) -> None:
     assert "<img" in page.read_text()
 
 
+def test_each_run_carries_the_verdicts_it_relied_on(project: Project, first: str) -> None:
+    (journal,) = project.folder.glob("runs/ngcse-sts-ht-seed0-*/journal.jsonl")
+    records = [json.loads(line) for line in journal.read_text().splitlines()]
+    tags = {key for key, value in records[0]["tags"].items() if key.startswith("cse.validation.") and value == "passed"}
+    kinds = ["corpus", "sts", "tuples", "views"]
+    assert tags == {f"cse.validation.{kind}" for kind in kinds}
+    logged = {record["path"] for record in records if record.get("folder") == "validation"}
+    assert logged == {f"validation/{kind}.{end}" for kind in kinds for end in ("json", "html")}
+
+
 def test_the_champion_scores_what_was_logged(project: Project, first: str) -> None:
     out = project.folder / "champion.json"
     done = project.run("cseflow", "evaluate", "models:/cse-encoder@champion", "--tasks", "STSB", "--json", str(out))

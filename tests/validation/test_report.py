@@ -27,7 +27,12 @@ def report(verdict: bool = True) -> Report:
         suite="train", expectation="no text is null", type="", kwargs={}, passed=verdict, observed={}, sample=[]
     )
     return Report(
-        kind="corpus", passed=verdict, data={DATA.as_posix(): file_digest(DATA, "md5")}, expectations=[outcome]
+        kind="corpus",
+        passed=verdict,
+        data={DATA.as_posix(): file_digest(DATA, "md5")},
+        baseline=None,
+        expectations=[outcome],
+        profiles={},
     )
 
 
