@@ -67,7 +67,7 @@ class TupleSuite(TripletSuite):
     """Tuples in the NLI and the STS pattern, made by synthesis."""
 
     max_disorder: Share = 0.05  # share of STS tuples whose intermediate is no nearer to the anchor than the negative
-    max_rejected: Share = 0.9  # share of the answers that synthesis threw away
+    max_rejected: Share = 0.8  # share of the answers that synthesis threw away
 
 
 class Drift(Section):
