@@ -44,6 +44,11 @@ class ViewShards(Protocol):
     """A view about to be made: its shards can be made in any order, by any process that sees the folders."""
 
     @property
+    def name(self) -> str:
+        """Of the view."""
+        ...
+
+    @property
     def work(self) -> Path:
         """Where the shards gather."""
         ...

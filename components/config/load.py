@@ -12,6 +12,7 @@ from ruamel.yaml.error import YAMLError
 from components.config.augmentation import Augmentation
 from components.config.base import Section
 from components.config.corpus import Corpus
+from components.config.dask import Dask
 from components.config.encoder import Encoder
 from components.config.evaluation import Evaluation
 from components.config.experiment import Experiment, Tracking
@@ -34,6 +35,7 @@ class Params(Section):
     seed: int = Field(ge=0)
     sources: dict[str, Source]
     corpus: Corpus
+    dask: Dask = Dask()
     augmentation: Augmentation
     synthesis: Synthesis
     validation: Validation
