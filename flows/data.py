@@ -32,7 +32,7 @@ def data(profile: str | None = None) -> None:
     scheduler = load_params(profile=profile).dask.scheduler
     if scheduler is not None:
         _dvc(profile, "fetch")
-        on_dask.with_options(task_runner=_runner(scheduler))()  # type: ignore[arg-type]  # its futures are Dask's
+        on_dask.with_options(task_runner=workers(scheduler))()  # type: ignore[arg-type]  # its futures are Dask's
     _dvc(profile)
 
 
@@ -48,8 +48,9 @@ def on_dask() -> None:
     if _stale("tokens"):
         _views([identity], params, root)
     _dvc(None, "tokens")
-    others = [name for name in params.augmentation.views if name != identity]
-    _views([name for name in others if _stale(f"augmentation@{name}")], params, root)
+    stale = _stale("augmentation")
+    _views([name for name in params.augmentation.views if f"augmentation@{name}" in stale], params, root)
+    _dvc(None, "augmentation")
 
 
 @task(name="corpus shard", task_run_name="corpus {shard.source.name}")
@@ -84,7 +85,8 @@ def _views(names: list[str], params: Params, root: Path) -> None:
     wait(futures)
 
 
-def _runner(scheduler: str) -> DaskTaskRunner:
+def workers(scheduler: str) -> DaskTaskRunner:
+    """Those of `dask.scheduler`."""
     if scheduler != "local":
         return DaskTaskRunner(address=scheduler)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -97,10 +99,10 @@ def _dvc(profile: str | None, *stages: str) -> None:
         raise DataError("a data stage failed, see its message above; what was finished is kept")
 
 
-def _stale(stage: str) -> bool:
-    """Whether `dvc repro` would run the stage."""
+def _stale(stage: str) -> set[str]:
+    """Of a stage, or a group of stages, those that `dvc repro` would run."""
     command = [sys.executable, "-m", "dvc", "status", "--json", stage]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(f"dvc status {stage} failed: {' '.join(done.stderr.split())[-300:]}")
-    return bool(json.loads(done.stdout or "{}"))
+    return set(json.loads(done.stdout or "{}"))

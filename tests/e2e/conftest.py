@@ -94,12 +94,3 @@ def _write_params(folder: Path) -> None:
         {"rule": "validations"},
     ]
     yaml.dump(params, folder / "params.yaml")
-
-
-def change_params(folder: Path, **sections: dict[str, object]) -> None:
-    """Lay `sections` over the project's params.yaml, key by key."""
-    yaml = YAML()
-    params = yaml.load(folder / "params.yaml")
-    for name, section in sections.items():
-        params[name] |= section
-    yaml.dump(params, folder / "params.yaml")

@@ -2,49 +2,69 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
-from tests.e2e.conftest import Project, change_params
-from tests.project import sentences
+from components.augmentation.shards import make_view
+from components.config import load_params
+from components.corpus.build import build
+from tests.e2e.conftest import Project
+from tests.project import REPOSITORY, sentences
 
 pytestmark = pytest.mark.e2e
+ON_DASK = "from flows.data import on_dask, workers; on_dask.with_options(task_runner=workers('local'))()"
 
 
 @pytest.fixture
-def sharded(project: Project, tmp_path: Path) -> Project:
-    """A project of its own whose corpus comes in five files, some sentences in several of them."""
-    folder = shutil.copytree(project.folder, tmp_path / "sharded", ignore=shutil.ignore_patterns("runs", "mlflow*"))
-    lines = sentences(400, 0)
+def project(tmp_path: Path, tiny_encoder: Path) -> Project:
+    """A project whose corpus comes in five files, some sentences in several of them."""
+    folder = tmp_path / "project"
+    for name in ("components", "flows", "profiles"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copytree(tiny_encoder, folder / "raw/encoder")
     (folder / "raw/dumps").mkdir()
+    lines = sentences(400, 0)
     for number in range(5):
         (folder / f"raw/dumps/part{number}.txt").write_text("\n".join(lines[number * 70 : number * 70 + 120]) + "\n")
-    return Project(folder)
+    yaml = YAML()
+    params: dict[str, Any] = yaml.load(REPOSITORY / "params.yaml")
+    for name, path in {"corpus": "dumps", "encoder": "encoder", "stsb": "dumps", "llm": "dumps"}.items():
+        params["sources"][name] = {"uri": f"file://{folder}/raw/{path}"}
+    params["corpus"] |= {"format": "text", "filter": False, "min_words": 1}
+    yaml.dump(params, folder / "params.yaml")
+    project = Project(folder)
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q", "fetch"]):
+        done = project.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return project
 
 
-def made(project: Project) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(project.folder)): path.read_bytes()
-        for room in ("corpus", "views")
-        for path in sorted(project.folder.glob(f"data/{room}/**/*"))
-        if path.is_file()
-    }
+def made(data: Path) -> dict[str, bytes]:
+    files = [path for room in ("corpus", "views") for path in sorted((data / room).rglob("*")) if path.is_file()]
+    return {str(path.relative_to(data)): path.read_bytes() for path in files}
 
 
-def test_a_dask_cluster_makes_the_same_bytes(sharded: Project) -> None:
-    source = {"corpus": {"uri": f"file://{sharded.folder}/raw/dumps"}}
-    change_params(sharded.folder, sources=source)
-    stages = ("corpus", "tokens", "augmentation")
-    done = sharded.run("dvc", "repro", "-q", *stages)
-    assert done.returncode == 0, done.stderr
-    expected = made(sharded)
-    for path in ("data/corpus", "data/views", ".dvc/cache", "dvc.lock"):
-        target = sharded.folder / path
-        shutil.rmtree(target) if target.is_dir() else target.unlink()
-    change_params(sharded.folder, dask={"scheduler": "local"})
-    done = sharded.run("python", "-c", "from flows.data import data; data()", PREFECT_LOGGING_LEVEL="INFO")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    said = done.stdout + done.stderr
-    assert all(f"Task run 'corpus part{number}.txt' - Finished in state Completed" in said for number in range(5))
-    assert "Task run 'span_mask from shard 0' - Finished in state Completed" in said
-    assert made(sharded) == expected
+def make_alone(project: Project, data: Path) -> None:
+    """What DVC's stages do, in this process."""
+    params, sources = load_params(project.folder / "params.yaml"), project.folder / "data/sources"
+    build(sources / "corpus", data / "corpus", params.corpus, params.seed)
+    views = sorted(params.augmentation.views, key=lambda name: name != params.augmentation.identity)
+    for split in ("train", "heldout"):
+        for view in views:
+            corpus = data / "corpus" / f"{split}.parquet"
+            make_view(view, params, corpus=corpus, sources=sources, views=data / "views" / split)
+
+
+def test_a_dask_cluster_makes_the_same_bytes(project: Project, tmp_path: Path) -> None:
+    flow = project.start("python", "-c", ON_DASK, PREFECT_LOGGING_LEVEL="INFO")
+    make_alone(project, tmp_path / "alone")
+    out, error = flow.communicate(timeout=1200)
+    said = out + error
+    assert flow.returncode == 0, said[-4000:]
+    assert said.count("Finished in state Completed") >= 5 + 2 * 5, said[-4000:]  # files; views of both splits
+    assert made(project.folder / "data") == made(tmp_path / "alone")
+    assert not list(project.folder.glob("data/**/.*.work/*"))
