@@ -25,6 +25,7 @@ CHATTER = re.compile(
     r"|\bparaphras|\bentail(?:s|ed|ment)\b|\bcontradict(?:s|ing|ion|ory)\b|\breword|\brephras|\bjson\b",
     re.IGNORECASE,
 )
+DENIAL = re.compile(r"\b(?:no|not|none|never|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
 RUN = 4  # words in a row that an answer may not have of an exemplar
 EDGES = " .,;:!?\"'“”‘’()"
 
@@ -43,8 +44,11 @@ class Judge:
     ) -> None:
         self.language = language
         self._settings = settings
+        self._denial = settings.denial and pattern == "nli"
         self._bands = settings.match_error_rate.get(pattern, {})  # type: ignore[call-overload]
         self._sentence = Corpus(min_words=settings.min_words, max_words=settings.max_words, language=language)
+        exemplars = list(exemplars)
+        self._named = {fact for exemplar in exemplars for text in exemplar[1:] for fact in _facts(text)}
         self._shown = {run for exemplar in exemplars for text in exemplar[1:] for run in _runs(text)}
         self._known = known
         self._encode = encode
@@ -68,7 +72,7 @@ class Judge:
             return "chatter"
         if plain == bare(anchor):
             return "copy of the anchor"
-        if self._shown & (_runs(text) - _runs(anchor)):
+        if self._shown & (_runs(text) - _runs(anchor)) or self._named & (_facts(text) - _facts(anchor)):
             return "copy of an exemplar"
         if normal(text) in self._known:
             return "leak"
@@ -86,6 +90,9 @@ class Judge:
             return "alike"
         if role != "negative" and _facts(text) - _facts(anchor):
             return "invented"
+        denies = bool(DENIAL.search(text)) != bool(DENIAL.search(anchor))
+        if self._denial and denies != (role == "negative"):
+            return "denial" if denies else "no denial"
         if role == "intermediate" and len(text.split()) >= len(anchor.split()):
             return "intermediate not shorter"
         apart = match_error_rate(normal(anchor), normal(text))

@@ -87,6 +87,25 @@ def test_a_fault_that_the_anchor_has_is_forgiven() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("role", "text", "reason"),
+    [
+        ("negative", "The town's first school was closed by the king in 1540.", "no denial"),
+        ("negative", "No monks founded the abbey in 1098.", None),
+        ("positive", "Monks didn't found the abbey in 1098.", "denial"),
+    ],
+)
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_negative_of_nli_denies_and_a_positive_does_not(role: str, text: str, reason: str, asked: bool) -> None:
+    assert judge(role, text, "nli", settings={"denial": asked}) == (reason if asked else None)
+
+
+def test_names_of_an_exemplar_are_not_taken_over() -> None:
+    exemplar = Exemplar("own:1", "The report on safety came from the NTSB.", "It came.")
+    judge = Judge("sts", Filters(), "en", [exemplar])
+    assert judge("negative", "The king wrote to the NTSB about it.", ANCHOR, {}) == "copy of an exemplar"
+
+
 FAR, SIMILAR = "Some monks founded a large abbey.", "The abbey was closed in 1540 by a group of soldiers."
 
 
