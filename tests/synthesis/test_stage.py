@@ -44,6 +44,7 @@ def project(folder: Path, server: ChatServer, **settings: Any) -> Path:
         "backend": "openai",
         "openai": {"base_url": server.url, "model": "fake", "concurrency": 4, "retries": 0},
         "tuples": {"nli": WANTED, "sts": WANTED},
+        "anchors": {"min_words": 5, "max_words": 24},
         "price": {"prompt": 10.0, "completion": 10.0},
     } | settings
     for name in ("data/corpus", "data/sts"):
