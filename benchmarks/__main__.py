@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.harness import RESULTS, cells, environment
 from components.errors import CseflowError, exit_on_error
 from components.files import written_whole
@@ -43,6 +45,8 @@ def main() -> None:
         raise CseflowError(f"no benchmark named {', '.join(unknown)}; there are {', '.join(there)}")
     failed = []
     for name in [] if chosen.page else chosen.names or there:
+        if name == "training_gpu" and not (chosen.names or torch.cuda.is_available()):
+            continue  # the page says so
         sys.stdout.write(f"\n{name}\n")
         sys.stdout.flush()
         command = [sys.executable, "-m", f"benchmarks.{name}", *(["--quick"] if chosen.quick else [])]
@@ -79,6 +83,8 @@ def page_table() -> str:
     for result in results:
         for row in result["rows"]:
             lines.append(f"| {' | '.join([*cells(row), _of_floor(row)])} |")
+    if not any(result["benchmark"] == "training_gpu" for result in results):
+        lines += ["", "No GPU was at hand: `benchmarks/training_gpu.py` has not been run on one."]
     taken: dict[str, list[str]] = {}
     for result in results:
         taken.setdefault(environment(result), []).append(result["benchmark"])

@@ -7,10 +7,17 @@ import numpy as np
 import torch
 
 
-def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 1536) -> float:
-    """Floating-point operations a second of a square matrix product, by as many threads as torch has."""
-    one, other = torch.randn(size, size).to(dtype), torch.randn(size, size).to(dtype)
-    return 2 * size**3 / _best(lambda: one @ other)
+def matmul_rate(dtype: torch.dtype = torch.float32, size: int = 1536, device: str = "cpu") -> float:
+    """Floating-point operations a second of a square matrix product; on a CPU by as many threads as torch has."""
+    one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+
+    def multiply() -> None:
+        one @ other
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    multiply()
+    return 2 * size**3 / _best(multiply)
 
 
 def copy_rate(size: int = 1 << 28) -> float:

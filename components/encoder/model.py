@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTo
 
 from components.config.encoder import Encoder
 from components.encoder.batch import TokenBatch, token_batch
+from components.encoder.dropout import exchange_dropout
+from components.encoder.packed import packed_states, packs, padded_states
 from components.encoder.pooling import pool
 from components.encoder.templates import TokenIds, templates_for
 from components.errors import ConfigError, CseflowError, DataError
@@ -30,6 +32,7 @@ class SentenceEncoder(nn.Module):
         super().__init__()
         if tokenizer.pad_token_id is None:
             raise CseflowError("the encoder's tokenizer has no padding token; choose a checkpoint that has one")
+        exchange_dropout(transformer)
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.settings = settings
@@ -85,16 +88,13 @@ class SentenceEncoder(nn.Module):
         return self(batch) if self.settings.head == "always" else self._pooled(batch)
 
     def _pooled(self, batch: TokenBatch) -> torch.Tensor:
-        pooled = []
-        for ids in batch["ids"]:
-            attended = ids != self.tokenizer.pad_token_id
-            outputs: Any = self.transformer(
-                input_ids=ids,
-                attention_mask=attended.long(),
-                output_hidden_states=self.settings.pooling == "first_last_mean",
-            )
-            states = outputs.hidden_states or (outputs.last_hidden_state,)
-            pooled.append(pool(states, ids, attended, self.settings.pooling, self.tokenizer.mask_token_id))
+        pad_id, mask_id, pooling = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id, self.settings.pooling
+        every_layer = pooling == "first_last_mean"
+        states_of = packed_states if packs(self.transformer) else padded_states
+        states = states_of(self.transformer, batch["ids"], pad_id, every_layer=every_layer)
+        pooled = [
+            pool(each, ids, ids != pad_id, pooling, mask_id) for each, ids in zip(states, batch["ids"], strict=True)
+        ]
         return torch.cat(pooled)[batch["place"]]
 
     def tokenise(self, texts: Sequence[str], *, anchor: bool = True) -> list[TokenIds]:
