@@ -45,7 +45,7 @@ class Exemplars(Words):
     `sts` has the bands of STS-B's scores (0 to 5) from which the pairs of each role are drawn.
     """
 
-    count: Positive = 3
+    count: Annotated[int, Field(ge=0)] = 3
     min_words: Positive = 10
     max_words: Positive = 24
     min_match_error_rate: Share = 0.3  # of the two sentences of an exemplar: a near copy teaches copying

@@ -1,9 +1,11 @@
 """A project of its own, made by real DVC from small sources: the road from sources to champion, in a minute."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +13,13 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from components.synthesis.prompt import load_prompt
+from components.synthesis.tuples import PATTERNS
 from tests.project import REPOSITORY, sentences
+from tests.synthesis.chat_server import Call, ChatServer, Reply, said
 
 BIN = Path(sys.executable).parent
+ROLE_OF = {told: role for pattern in PATTERNS for role, told in load_prompt(pattern).instructions.items()}
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,15 @@ class Project:
         )
 
 
+def _answer(call: Call) -> Reply:
+    """An LLM's part, for either pattern."""
+    words = call.asked.split()
+    texts = {"positive": ["it", "is", *words], "intermediate": words[1:], "negative": [*words[-2::-1], "."]}
+    return said(json.dumps({"sentence": " ".join(texts[ROLE_OF[call.body["messages"][0]["content"]]])}))
+
+
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Project:
+def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[Project]:
     """A project with all its data made and validated by `dvc repro`."""
     folder = tmp_path_factory.mktemp("road")
     for name in ("components", "flows", "profiles"):
@@ -53,19 +66,20 @@ def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Pro
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "baselines").mkdir()  # this project's data have never been accepted
     _write_sources(folder / "raw", tiny_encoder)
-    _write_params(folder)
     project = Project(folder)
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
-        done = project.run(*command)
-        assert done.returncode == 0, done.stdout + done.stderr
-    return project
+    with ChatServer(_answer) as llm:
+        _write_params(folder, llm)
+        for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
+            done = project.run(*command)
+            assert done.returncode == 0, done.stdout + done.stderr
+        yield project
 
 
 def _write_sources(raw: Path, encoder: Path) -> None:
     shutil.copytree(encoder, raw / "encoder")
     (raw / "corpus.txt").write_text("\n".join(sentences(400, 0)) + "\n")
     (raw / "stsb").mkdir()
-    for split, count, seed in (("dev", 80, 2), ("test", 80, 3)):
+    for split, count, seed in (("train", 80, 1), ("dev", 80, 2), ("test", 80, 3)):
         scores = np.random.default_rng(seed).integers(0, 6, count)
         rows = zip(scores, sentences(count, seed), sentences(count, seed + 100), strict=True)
         lines = [
@@ -75,13 +89,21 @@ def _write_sources(raw: Path, encoder: Path) -> None:
         (raw / "stsb" / f"sts-{split}.csv").write_text("\n".join(lines) + "\n")
 
 
-def _write_params(folder: Path) -> None:
+def _write_params(folder: Path, llm: ChatServer) -> None:
     yaml = YAML()
     params = yaml.load(REPOSITORY / "params.yaml")
     params["sources"] = {
         "corpus": {"uri": f"file://{folder}/raw/corpus.txt"},
         "encoder": {"uri": f"file://{folder}/raw/encoder"},
         "stsb": {"uri": f"file://{folder}/raw/stsb"},
+    }
+    params["synthesis"] |= {
+        "backend": "openai",
+        "openai": {"base_url": llm.url, "model": "fake"},
+        "tuples": {"nli": 120, "sts": 120},
+        "anchors": {"min_words": 5, "max_words": 64},
+        "exemplars": {"count": 0},
+        "filters": {"min_words": 2, "min_language": 0.0, "match_error_rate": {}, "nearer": False, "denial": False},
     }
     params["corpus"] |= {"format": "text", "filter": False, "min_words": 1}
     params["validation"]["corpus"] |= {"min_rows": 100, "max_foreign": 1.0}
