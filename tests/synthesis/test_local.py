@@ -1,5 +1,6 @@
 """The local backend gives what transformers' plain `generate` gives, whatever shares its batch."""
 
+import copy
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.synthesis.backends import Answer, Request
 from components.synthesis.backends.local.backend import LocalBackend
+from components.synthesis.backends.local.packed import pack
 from tests.synthesis.tiny_llm import as_folder
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
@@ -129,6 +131,16 @@ def test_a_prompt_beyond_the_context_is_refused(folder: Path) -> None:
 def test_half_precision_answers_too(folder: Path) -> None:
     answers = list(LocalBackend(folder, GREEDY, 4, "bf16").answers(prompts(6)))
     assert {answer.key for answer in answers} == {request.key for request in prompts(6)}
+
+
+@pytest.mark.parametrize("shape", [(7, 48), (1, 7, 48)])
+def test_packed_layers_give_what_plain_ones_give(shape: tuple[int, ...]) -> None:
+    plain = torch.nn.Sequential(torch.nn.Linear(48, 64, bias=False), torch.nn.Linear(64, 32)).bfloat16()
+    packed = copy.deepcopy(plain)
+    pack(packed, rows=7)
+    inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
+    with torch.inference_mode():
+        torch.testing.assert_close(packed(inputs), plain(inputs), rtol=2**-6, atol=2**-6)  # some bfloat16 roundings
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

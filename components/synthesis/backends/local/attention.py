@@ -1,186 +1,144 @@
 """Attention of many rows to one shared prefix and to their own tokens, over preallocated keys and values."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PretrainedConfig
 
 NAME = "shared_prefix"
-MASKED = -1e30  # finite, so that a row which sees nothing of the prefix has a log-sum and no NaN
+HIDDEN = -1e30  # added to a score; finite, for a row may see nothing of the prefix
 GROWTH = 32  # tokens by which the rows' room grows
 
 
-class Step(Protocol):
-    """What one forward pass over packed tokens does in each layer's attention."""
+class Prefix(NamedTuple):
+    """The beginning of many prompts; of each layer, keys (key heads, dim, tokens), values (key heads, tokens, dim)."""
 
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor: ...
+    tokens: list[int]
+    keys: list[Tensor]
+    values: list[Tensor]
 
 
 class Cache:
     """Keys and values of a prefix, held once, and of the rows' own tokens.
 
+    A matrix product for all rows takes the prefix's keys and values as they lie: nothing is copied per row.
+
     Attributes:
-        prefix: keys and values, (2, layers, key heads, prefix, dim).
-        own: keys and values, (2, layers, rows, key heads, room, dim); row r has `length[r]` tokens of its own.
+        heads: key heads.
+        group: query heads of each.
+        prefix: of all rows.
+        keys: of each layer, (rows, key heads, dim, room); `values`: (rows, key heads, room, dim).
         seen: (rows,) how many of the prefix's tokens are also the row's: it attends to those alone.
-        length: (rows,).
+        length: (rows,) tokens of the row's own.
     """
 
     def __init__(self, config: PretrainedConfig, rows: int, dtype: torch.dtype, device: torch.device) -> None:
-        heads = config.num_attention_heads
-        self._shape = (
-            config.num_hidden_layers,
-            getattr(config, "num_key_value_heads", None) or heads,
-            getattr(config, "head_dim", None) or config.hidden_size // heads,
-        )
-        layers, key_heads, dim = self._shape
-        self.prefix = torch.empty(2, layers, key_heads, 0, dim, dtype=dtype, device=device)
-        self.own = torch.empty(2, layers, rows, key_heads, 0, dim, dtype=dtype, device=device)
+        queries = config.num_attention_heads
+        self.heads: int = getattr(config, "num_key_value_heads", None) or queries
+        self.group = queries // self.heads
+        dim = getattr(config, "head_dim", None) or config.hidden_size // queries
+        shape, layers = (rows, self.heads), range(config.num_hidden_layers)
+        self.keys = [torch.empty(*shape, dim, 0, dtype=dtype, device=device) for _ in layers]
+        self.values = [torch.empty(*shape, 0, dim, dtype=dtype, device=device) for _ in layers]
         self.seen = torch.zeros(rows, dtype=torch.long, device=device)
         self.length = torch.zeros(rows, dtype=torch.long, device=device)
+        self.prefix = self.as_prefix([])
 
     def reserve(self, tokens: int) -> None:
         """Room for at least `tokens` tokens of each row."""
-        room = self.own.shape[4]
-        if tokens > room:
-            wider = self.own.new_empty(*self.own.shape[:4], -(-tokens // GROWTH) * GROWTH, self.own.shape[5])
-            wider[..., :room, :] = self.own
-            self.own = wider
+        more = -(-tokens // GROWTH) * GROWTH - self.keys[0].shape[3]
+        if more > 0:
+            self.keys = [torch.nn.functional.pad(keys, (0, more)) for keys in self.keys]
+            self.values = [torch.nn.functional.pad(values, (0, 0, 0, more)) for values in self.values]
 
-    def adopt_prefix(self) -> None:
-        """Make row 0's own tokens the prefix of all rows."""
-        self.prefix = self.own[:, :, 0, :, : int(self.length[0])].clone()
-
-    def drop_prefix(self) -> None:
-        self.prefix = self.prefix[..., :0, :]
+    def as_prefix(self, tokens: list[int]) -> Prefix:
+        """Row 0's first own tokens, which are `tokens`."""
+        count = len(tokens)
+        keys = [keys[0, ..., :count].contiguous() for keys in self.keys]
+        return Prefix(tokens, keys, [values[0, :, :count].contiguous() for values in self.values])
 
     def move(self, source: int, target: int) -> None:
         """Put row `source` in the place of row `target`."""
         length = int(self.length[source])
-        self.own[:, :, target, :, :length] = self.own[:, :, source, :, :length]
-        self.length[target] = self.length[source]
-        self.seen[target] = self.seen[source]
-
-    def attend_prefix(self, layer: int, query: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-        """`query` (tokens, key heads, group, dim) to the prefix in one product; attended, and log-sums without dim."""
-        tokens, key_heads, group, dim = query.shape
-        flat = query.transpose(0, 1).reshape(1, key_heads, tokens * group, dim)
-        keys, values = self.prefix[:, layer].unsqueeze(1)
-        attended, logsum = attend(flat, keys, values, bias, scale)
-        return (
-            attended.view(key_heads, tokens, group, dim).transpose(0, 1),
-            logsum.view(key_heads, tokens, group).transpose(0, 1),
-        )
-
-    def prefix_bias(self, seen: Tensor, group: int) -> Tensor | None:
-        """(1, 1, tokens × group, prefix): what of the prefix is hidden from each token; None: nothing."""
-        prefix = self.prefix.shape[3]
-        if bool((seen == prefix).all()):
-            return None
-        hidden = torch.arange(prefix, device=seen.device) >= seen.repeat_interleave(group)[:, None]
-        return torch.zeros(hidden.shape, device=seen.device).masked_fill_(hidden, MASKED)[None, None]
+        for keys, values in zip(self.keys, self.values, strict=True):
+            keys[target, ..., :length] = keys[source, ..., :length]
+            values[target, :, :length] = values[source, :, :length]
+        self.length[target], self.seen[target] = length, self.seen[source]
 
 
-class Prefill:
-    """New rows' tokens, packed one row after another: `lengths[i]` tokens of row `first + i`."""
-
-    def __init__(self, cache: Cache, first: int, lengths: Sequence[int], group: int) -> None:
-        device = cache.length.device
-        self._cache, self._group = cache, group
-        self._rows = slice(first, first + len(lengths))
-        length = torch.tensor(lengths, device=device)
-        self._longest = max(lengths)
-        cache.reserve(self._longest)
-        cache.length[self._rows] = length
-        column = torch.arange(self._longest, device=device).expand(len(lengths), -1)
-        real = column < length[:, None]
-        starts = length.cumsum(0) - length
-        self._packed = (starts[:, None] + column).where(real, starts[:, None])  # (rows, longest) → its packed place
-        self._padded = real.flatten().nonzero().squeeze(1)  # packed token → its place in the padded rows
-        seen = cache.seen[self._rows].repeat_interleave(length)
-        self.positions = (seen + column[real])[None]
-        self.last = starts + length - 1
-        self._bias = cache.prefix_bias(seen, group)
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """(tokens, heads, dim), with key and value of (tokens, key heads, dim)."""
-        tokens, heads, dim = query.shape
-        padded = [part[self._packed].transpose(1, 2) for part in (query, key, value)]
-        self._cache.own[0, layer, self._rows, :, : self._longest] = padded[1]
-        self._cache.own[1, layer, self._rows, :, : self._longest] = padded[2]
-        keys, values = (part.repeat_interleave(self._group, dim=1) for part in padded[1:])
-        own, logsum = attend(padded[0], keys, values, None, scale, causal=True)
-        own = own.transpose(1, 2).reshape(-1, heads, dim)[self._padded]
-        if self._cache.prefix.shape[3] == 0:
-            return own
-        logsum = logsum.transpose(1, 2).reshape(-1, heads)[self._padded]
-        grouped = query.reshape(tokens, heads // self._group, self._group, dim)
-        prefix = self._cache.attend_prefix(layer, grouped, self._bias, scale)
-        return merge((own.view_as(grouped), logsum.view(grouped.shape[:3])), prefix).reshape(tokens, heads, dim)
-
-
-class Decode:
-    """The next token of each of the first `rows` rows."""
-
-    def __init__(self, cache: Cache, rows: int, group: int) -> None:
-        self._cache, self._group, self._rows = cache, group, rows
-        self._place = cache.length[:rows].clone()
-        self._index = torch.arange(rows, device=self._place.device)
-        self._longest = int(self._place.max()) + 1
-        cache.reserve(self._longest)
-        cache.length[:rows] += 1
-        self.positions = (cache.seen[:rows] + self._place)[None]
-        hidden = torch.arange(self._longest, device=self._place.device) > self._place[:, None]
-        self._own_bias = torch.zeros(hidden.shape, device=hidden.device).masked_fill_(hidden, MASKED)[:, None, None]
-        self._bias = cache.prefix_bias(cache.seen[:rows], group)
-
-    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """(rows, heads, dim), with key and value of (rows, key heads, dim)."""
-        rows, heads, dim = query.shape
-        own = self._cache.own[:, layer, :rows]
-        own[0][self._index, :, self._place] = key
-        own[1][self._index, :, self._place] = value
-        grouped = query.reshape(rows, heads // self._group, self._group, dim)
-        keys, values = own[..., : self._longest, :]
-        attended = attend(grouped, keys, values, self._own_bias, scale)
-        if self._cache.prefix.shape[3]:
-            return merge(attended, self._cache.attend_prefix(layer, grouped, self._bias, scale)).reshape(
-                rows, heads, dim
-            )
-        return attended[0].reshape(rows, heads, dim)
-
-
-def attend(
-    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, scale: float, causal: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Scaled dot-product attention, and the log of each query's sum of exponentials, by which parts can be merged.
+class Step:
+    """The next tokens of some rows, packed one row after another: one forward pass over a batch of a single sequence.
 
     Args:
-        query: (batch, heads, queries, dim).
-        key: (batch, heads, keys, dim), as `value`.
-        bias: added to the scores, broadcast to (batch, heads, queries, keys).
+        cache: whose rows from `first` on are meant; their keys and values are written to it by the pass.
+        lengths: how many tokens each of them goes on by.
 
-    Returns:
-        (batch, heads, queries, dim) and, in float32, (batch, heads, queries).
+    Attributes:
+        positions: (1, tokens).
+        last: (rows,) the place of each row's last token among all.
     """
-    if query.device.type == "cpu":
-        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query, key, value, 0.0, causal, attn_mask=bias, scale=scale
-        )
-    scores = (query @ key.transpose(-1, -2)).float() * scale
-    if bias is not None:
-        scores = scores + bias
-    if causal:
-        scores = scores.masked_fill(torch.ones_like(scores[0, 0], dtype=torch.bool).triu(1), MASKED)
-    return scores.softmax(-1).to(value.dtype) @ value, scores.logsumexp(-1)
 
+    def __init__(self, cache: Cache, first: int, lengths: Sequence[int]) -> None:
+        device = cache.length.device
+        self._cache = cache
+        self._rows = slice(first, first + len(lengths))
+        new = torch.tensor(lengths, device=device)
+        begin = cache.length[self._rows].clone()
+        cache.length[self._rows] += new
+        self._length = int(cache.length[self._rows].max())
+        cache.reserve(self._length)
+        column = torch.arange(max(lengths), device=device)
+        real = column < new[:, None]
+        place = begin[:, None] + column  # (rows, queries), of each query among the row's own tokens
+        self._real = None if bool(real.all()) else real
+        self.positions = (cache.seen[self._rows, None] + place)[real][None]
+        self.last = new.cumsum(0) - 1
+        row = torch.arange(first, self._rows.stop, device=device)[:, None].expand_as(place)
+        self._target = row[real], place[real]
+        hidden = torch.arange(self._length, device=device) > place.repeat_interleave(cache.group, 1)[..., None]
+        dtype = cache.keys[0].dtype
+        self._bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)[:, None]
+        self._prefix_bias = None
+        if bool((cache.seen[self._rows] < len(cache.prefix.tokens)).any()):
+            hidden = torch.arange(len(cache.prefix.tokens), device=device) >= cache.seen[self._rows, None, None]
+            self._prefix_bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)[
+                :, None
+            ]
 
-def merge(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
-    """Attention over the union of two sets of keys, from that over each and its log-sum."""
-    share = torch.sigmoid(one[1] - other[1]).unsqueeze(-1).to(one[0].dtype)
-    return torch.lerp(other[0], one[0], share)
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        """(tokens, heads, dim), with `query` of the same shape, `key` and `value` of (tokens, key heads, dim)."""
+        cache, rows = self._cache, self._rows
+        keys, values = cache.keys[layer], cache.values[layer]
+        row, place = self._target
+        keys[row, :, :, place] = key
+        values[row, :, place] = value
+        keys, values = keys[rows, ..., : self._length], values[rows, :, : self._length]
+
+        count, heads, dim = keys.shape[:3]
+        if self._real is None:
+            padded = query
+        else:
+            padded = query.new_zeros(*self._real.shape, *query.shape[1:])
+            padded[self._real] = query
+        grouped = (padded * scale).view(count, -1, heads, cache.group, dim).transpose(1, 2)
+        queries = grouped.reshape(count, heads, -1, dim)  # of row, key head, query and group
+        scores = torch.matmul(queries, keys).add_(self._bias)
+        prefix = len(cache.prefix.tokens)
+        if prefix:  # its keys have no rows: all rows' queries are multiplied with them at once
+            shared = torch.matmul(queries.transpose(0, 1).reshape(heads, -1, dim), cache.prefix.keys[layer])
+            shared = shared.view(heads, count, -1, prefix).transpose(0, 1)
+            if self._prefix_bias is not None:
+                shared = shared + self._prefix_bias
+            scores = torch.cat([shared, scores], -1)
+        weights = scores.softmax(-1)
+        attended = torch.matmul(weights[..., prefix:], values)
+        if prefix:
+            shared = weights[..., :prefix].transpose(0, 1).reshape(heads, -1, prefix)
+            attended += torch.matmul(shared, cache.prefix.values[layer]).view(heads, count, -1, dim).transpose(0, 1)
+        attended = attended.view(count, heads, -1, cache.group, dim).transpose(1, 2).reshape(padded.shape)
+        return attended if self._real is None else attended[self._real]
 
 
 def _shared_prefix(
@@ -188,7 +146,8 @@ def _shared_prefix(
 ) -> tuple[Tensor, None]:
     """transformers' attention interface: all of one batch row, (1, heads, tokens, dim)."""
     query, key, value = (part[0].transpose(0, 1) for part in (query, key, value))
-    return step.attend(module.layer_idx, query, key, value, scaling).unsqueeze(0), None
+    attended = step.attend(module.layer_idx, query, key, value, scaling)
+    return attended.view(query.shape).unsqueeze(0), None
 
 
 AttentionInterface.register(NAME, _shared_prefix)

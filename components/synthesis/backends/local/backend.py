@@ -14,9 +14,13 @@ from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.hardware import native_bf16
 from components.synthesis.backends import Answer, Request
-from components.synthesis.backends.local.attention import NAME, Cache, Decode, Prefill
+from components.synthesis.backends.local.attention import NAME, Cache, Prefix, Step
 from components.synthesis.backends.local.folder import model_folder
+from components.synthesis.backends.local.packed import pack
 from components.synthesis.backends.local.sampling import draw
+
+PORTION = 512  # tokens that are read at a time: enough for the matrix products, few enough for the caches
+KEPT = 0.75  # of the prompts' common beginning, if an earlier call's prefix holds that much, it is not read anew
 
 
 class _Row(NamedTuple):
@@ -58,11 +62,9 @@ class LocalBackend:
             raise DataError(f"{folder} has no chat template; take an instruction-tuned model")
         self.model = path.stem if path.is_file() else next((f.stem for f in path.glob("*.gguf")), path.name)
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        pack(self._model, batch_size)
         self._sampling, self._batch_size = sampling, batch_size
-        config = model.config
-        self._group = config.num_attention_heads // (
-            getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        )
+        self._prefix: Prefix | None = None
         ends = model.generation_config.eos_token_id
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
@@ -75,7 +77,6 @@ class LocalBackend:
         source = iter(requests)
         cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
         rows: list[_Row] = []
-        prefix: list[int] = []
         exhausted = False
         while True:
             free = self._batch_size - len(rows)
@@ -84,10 +85,11 @@ class LocalBackend:
                 exhausted = len(new) < free
                 if new:
                     if not rows:
-                        prefix = self._share(cache, [row.prompt for row in new])
-                    drawn = self._begin(cache, len(rows), new, prefix)
-                    rows += new
-                    yield from self._advance(cache, rows, len(rows) - len(new), drawn)
+                        self._share(cache, [row.prompt for row in new])
+                    for some in _portions(new, cache.prefix):
+                        logits = self._begin(cache, len(rows), some)
+                        rows += some
+                        yield from self._advance(cache, rows, len(rows) - len(some), logits)
             if rows:
                 yield from self._advance(cache, rows, 0, self._next(cache, rows))
             elif exhausted:
@@ -108,35 +110,35 @@ class LocalBackend:
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
         return _Row(request, list(prompt), [], uniforms)
 
-    def _share(self, cache: Cache, prompts: list[list[int]]) -> list[int]:
-        """Make the prompts' common beginning the cache's prefix; each keeps at least one token of its own."""
+    def _share(self, cache: Cache, prompts: list[list[int]]) -> None:
+        """Give the cache the prompts' common beginning; the one of an earlier call, if it is nearly as long."""
         common = min(_common(prompts[0], prompt) for prompt in prompts)
-        prefix = prompts[0][: min(common, min(map(len, prompts)) - 1)] if len(prompts) > 1 else []
-        cache.drop_prefix()
-        if prefix:
-            cache.seen[0] = 0
-            self._forward(prefix, Prefill(cache, 0, [len(prefix)], self._group))
-            cache.adopt_prefix()
-        return prefix
+        if self._prefix is None or min(_common(self._prefix.tokens, prompt) for prompt in prompts) < KEPT * common:
+            tokens = prompts[0][:common] if len(prompts) > 1 else []
+            if tokens:
+                cache.seen[0] = cache.length[0] = 0
+                self._forward(tokens, Step(cache, 0, [len(tokens)]))
+            self._prefix = cache.as_prefix(tokens)
+        cache.prefix = self._prefix
 
-    def _begin(self, cache: Cache, first: int, new: list[_Row], prefix: list[int]) -> Tensor:
+    def _begin(self, cache: Cache, first: int, new: list[_Row]) -> Tensor:
         """Read the new rows' prompts, as far as the prefix does not hold them; the logits after each."""
-        seen = [min(_common(prefix, row.prompt), len(row.prompt) - 1) for row in new]
+        seen = [min(_common(cache.prefix.tokens, row.prompt), len(row.prompt) - 1) for row in new]
         own = [row.prompt[skip:] for row, skip in zip(new, seen, strict=True)]
         cache.seen[first : first + len(new)] = torch.tensor(seen)
-        step = Prefill(cache, first, [len(tokens) for tokens in own], self._group)
+        cache.length[first : first + len(new)] = 0
+        step = Step(cache, first, [len(tokens) for tokens in own])
         return self._forward([token for tokens in own for token in tokens], step)
 
     def _next(self, cache: Cache, rows: list[_Row]) -> Tensor:
-        return self._forward([row.answer[-1] for row in rows], Decode(cache, len(rows), self._group))
+        return self._forward([row.answer[-1] for row in rows], Step(cache, 0, [1] * len(rows)))
 
     @torch.inference_mode()
-    def _forward(self, tokens: list[int], step: Prefill | Decode) -> Tensor:
+    def _forward(self, tokens: list[int], step: Step) -> Tensor:
         """Logits, (rows, vocabulary), after the last of each row's tokens."""
         ids = torch.tensor([tokens], device=self._model.device)
-        last = step.last if isinstance(step, Prefill) else slice(None)
         hidden = self._model.get_decoder()(ids, position_ids=step.positions, use_cache=False, step=step)
-        return self._model.get_output_embeddings()(hidden.last_hidden_state[0, last])
+        return self._model.get_output_embeddings()(hidden.last_hidden_state[0, step.last])
 
     @torch.inference_mode()
     def _advance(self, cache: Cache, rows: list[_Row], first: int, logits: Tensor) -> list[Answer]:
@@ -161,6 +163,17 @@ class LocalBackend:
         role, begun = row.request.messages[-1]
         text = self._tokenizer.decode(row.answer, skip_special_tokens=True)
         return Answer(row.request.key, (begun if role == "assistant" else "") + text, len(row.prompt), len(row.answer))
+
+
+def _portions(new: list[_Row], prefix: Prefix) -> Iterator[list[_Row]]:
+    """`new` by length, in portions of at most `PORTION` tokens, padding included, that the prefix does not hold."""
+    portion: list[_Row] = []
+    for row in sorted(new, key=lambda row: len(row.prompt)):
+        if portion and (len(portion) + 1) * (len(row.prompt) - len(prefix.tokens)) > PORTION:
+            yield portion
+            portion = []
+        portion.append(row)
+    yield portion
 
 
 def _common(one: list[int], other: list[int]) -> int:

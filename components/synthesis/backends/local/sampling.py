@@ -4,14 +4,14 @@ import torch
 from torch import Tensor
 
 BLOCK = 64  # neighbours in the vocabulary of which only the largest logit is looked at first
-CANDIDATES = 64  # likeliest tokens among which the draw nearly always falls
+CANDIDATES = (64, 2048)  # likeliest tokens, among which the draw nearly always falls
 
 
 def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
     """One token per row by nucleus sampling (Holtzman et al. 2020): among the likeliest with a mass of `top_p`.
 
     The smallest set of likeliest tokens whose probabilities sum to at least `top_p`, drawn from in proportion by the
-    inverse of the cumulative distribution. Exact, though only rows whose set is large are sorted whole.
+    inverse of the cumulative distribution. Exact, though no more of a row is sorted than its draw needs.
 
     Args:
         logits: (rows, vocabulary).
@@ -26,14 +26,16 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> 
         return logits.argmax(-1)
     logits = logits / temperature
     logsum = logits.logsumexp(-1, keepdim=True)
-    values, tokens = _likeliest(logits, CANDIDATES)
-    chosen, settled = _invert((values - logsum).exp(), uniforms, top_p)
-    drawn = tokens.gather(1, chosen[:, None]).squeeze(1)
-    if not bool(settled.all()):
-        rest = (~settled).nonzero().squeeze(1)
-        values, tokens = logits[rest].sort(-1, descending=True)
-        chosen, _ = _invert((values - logsum[rest]).exp(), uniforms[rest], top_p)
-        drawn[rest] = tokens.gather(1, chosen[:, None]).squeeze(1)
+    drawn = torch.empty_like(uniforms, dtype=torch.long)
+    rest = torch.arange(len(logits), device=logits.device)
+    for count in (*CANDIDATES, logits.shape[1]):
+        values, tokens = _likeliest(logits[rest], count)
+        chosen, settled = _invert((values - logsum[rest]).exp(), uniforms[rest], top_p)
+        settled |= count >= logits.shape[1]
+        drawn[rest[settled]] = tokens.gather(1, chosen[:, None]).squeeze(1)[settled]
+        rest = rest[~settled]
+        if not len(rest):
+            break
     return drawn
 
 
