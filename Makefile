@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := $(CURDIR)/.venv
 export PATH := $(VENV)/bin:$(PATH)
-.PHONY: help run test bench check format lock clean
+.PHONY: help run test up down status bench check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -12,6 +12,15 @@ help: ## show this list
 run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, training, comparison, gate
 	dvc repro
 	cseflow experiment
+
+up: $(VENV)/run.stamp ## start Prefect's and MLflow's servers and workers on this machine, and deploy
+	cseflow up $(OPTIONS)
+
+down: $(VENV)/run.stamp ## stop exactly those
+	cseflow down
+
+status: $(VENV)/run.stamp ## say what of it runs, and where
+	cseflow status
 
 test: $(VENV)/test.stamp ## install what the tests need and run them
 	python -m components.sources encoder stsb

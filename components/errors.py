@@ -17,6 +17,10 @@ class DataError(CseflowError):
     """A file is missing, broken, truncated, empty or not the one that was asked for."""
 
 
+class UnreachableError(CseflowError):
+    """A server or a network does not do its part; the very same may succeed later."""
+
+
 class BackendError(CseflowError):
     """An LLM can't be had, or answers no more."""
 

@@ -57,12 +57,35 @@ def _parser() -> argparse.ArgumentParser:
 
     deliver = commands.add_parser("deliver", help="send to MLflow what a dead server left on disk")
     deliver.set_defaults(run=_deliver)
+
+    up = commands.add_parser("up", help="start servers and workers on this machine, and deploy (make up)")
+    up.add_argument("--prefect-port", type=int, default=4200)
+    up.add_argument("--mlflow-port", type=int, default=5000)
+    up.add_argument("--gpus", type=_names, help="devices that get a worker, by commas (default: all that are visible)")
+    up.add_argument(
+        "--workers", action="store_true", help="workers alone, for PREFECT_API_URL's and MLFLOW_TRACKING_URI's servers"
+    )
+    up.set_defaults(run=_up)
+
+    down = commands.add_parser("down", help="stop what up started")
+    down.set_defaults(run=_down)
+
+    status = commands.add_parser("status", help="what of it runs, where, and the data version")
+    status.set_defaults(run=_status)
+
+    deployment = commands.add_parser("deploy", help="prefect.yaml in step with params.yaml, and on the Prefect server")
+    deployment.set_defaults(run=_deploy)
     return parser
 
 
 def _quiet(record: logging.LogRecord) -> bool:
     """Whether Prefect's console shows a record: what we foresaw is said once, in our own words, at the end."""
     return record.exc_info is None or not isinstance(record.exc_info[1], CseflowError)
+
+
+def _quieten() -> None:
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_quiet)
 
 
 def _names(text: str) -> list[str]:
@@ -82,7 +105,7 @@ def _experiment(chosen: argparse.Namespace) -> None:
         variant_settings(params, variant)
     from flows.experiment import experiment
 
-    logging.getLogger("prefect.flow_runs").addFilter(_quiet)
+    _quieten()
     done = experiment(chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate)
     model = params.promotion.model
     say = sys.stdout.write
@@ -110,7 +133,7 @@ def _train(chosen: argparse.Namespace) -> None:
     variant_settings(load_params(), chosen.variant)
     from flows.train import train
 
-    logging.getLogger("prefect.flow_runs").addFilter(_quiet)
+    _quieten()
     sys.stdout.write(f"MLflow run {train(chosen.variant, chosen.seed, force=chosen.force)}\n")
 
 
@@ -152,3 +175,28 @@ def _deliver(chosen: argparse.Namespace) -> None:
         sys.stdout.write(f"{folder}: {deliver(folder).sent} records in MLflow\n")
     if not waiting:
         sys.stdout.write("nothing waits: MLflow has everything\n")
+
+
+def _up(chosen: argparse.Namespace) -> None:
+    from flows.servers import up
+
+    up(chosen.prefect_port, chosen.mlflow_port, chosen.gpus, servers=not chosen.workers)
+
+
+def _down(chosen: argparse.Namespace) -> None:
+    from flows.servers import down
+
+    down()
+
+
+def _status(chosen: argparse.Namespace) -> None:
+    from flows.servers import status
+
+    sys.stdout.write(status())
+
+
+def _deploy(chosen: argparse.Namespace) -> None:
+    from flows.servers import deploy
+
+    deploy()
+    sys.stdout.write("deployed; run one with: prefect deployment run train/VARIANT\n")

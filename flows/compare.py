@@ -2,29 +2,40 @@
 
 from pathlib import Path
 
-from prefect import flow
+from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 
 from components import paths
 from components.config import load_params
-from components.report.page import write_report
+from components.evaluation.result import RunResult
 from components.tracking.lineage import lineage_tags
 from components.tracking.runs import load_result, log_report
+from flows.hosted import NETWORK, begin, link_to_mlflow
+from flows.parameters import Profile
 
 
-@flow(name="compare")
+@flow(name="compare", flow_run_name="report in {into}")
 def compare(
-    run_ids: list[str], into: Path = paths.REPORTS / "comparison", log_to: str | None = None, verdict: str | None = None
+    run_ids: list[str],
+    into: Path = paths.REPORTS / "comparison",
+    log_to: str | None = None,
+    verdict: str | None = None,
+    profile: Profile | None = None,
 ) -> Path:
-    """Write the report on the MLflow runs `run_ids` into the folder `into`, and into the MLflow run `log_to`.
+    """Write the report on finished MLflow runs; returns its HTML page.
 
-    `verdict` is the gate's report, which the page shows.
-
-    Returns:
-        The report's HTML page.
+    Args:
+        run_ids: of the MLflow runs.
+        into: the folder that gets index.html, the leaderboard and the plots.
+        log_to: an MLflow run that gets them too, as artifacts.
+        verdict: the gate's report, in Markdown, which the page shows.
+        profile: of profiles/; default: the one that params.yaml names.
     """
-    params = load_params()
-    results = [load_result(run_id) for run_id in run_ids]
+    from components.report.page import write_report
+
+    begin()
+    params = load_params(profile=profile)
+    results = results_of(run_ids)
     tags = lineage_tags()
     provenance = {
         "profile": params.profile,
@@ -34,5 +45,17 @@ def compare(
     write_report(results, params.experiment.reference, verdict, into, provenance)
     if log_to is not None:
         log_report(log_to, into)
-    create_markdown_artifact((into / "leaderboard.md").read_text(), key="leaderboard")
+        link_to_mlflow(log_to)
+    show_leaderboard(into)
     return into / "index.html"
+
+
+def show_leaderboard(report: Path) -> None:
+    """Show the leaderboard of the folder `report` with the present Prefect run."""
+    create_markdown_artifact((report / "leaderboard.md").read_text(), key="leaderboard", description=str(report))
+
+
+@task(name="load results", **NETWORK)
+def results_of(run_ids: list[str]) -> list[RunResult]:
+    """Everything that the runs have to say, from MLflow."""
+    return [load_result(run_id) for run_id in run_ids]

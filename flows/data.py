@@ -2,38 +2,84 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from pathlib import Path
 
-from prefect import flow, task
+from prefect import flow, get_run_logger, task
 from prefect.futures import wait
 from prefect_dask import DaskTaskRunner
 
 from components.augmentation.shards import ViewShards, view_shards
 from components.config import Params, load_params
 from components.corpus.shards import Shard, shards_of
-from components.errors import DataError
+from components.errors import DataError, UnreachableError
 from components.paths import CORPUS, SOURCES, VIEWS
+from components.tracking.lineage import data_version
+from flows.hosted import NETWORK, begin, deployed
+from flows.parameters import Profile
+from flows.steps import alone_with_dvc
 
 SHARDS_PER_TASK = 64  # of a view: a million sentences
 
 
-@flow(name="data")
-def data(profile: str | None = None) -> None:
+@flow(name="data", flow_run_name="dvc repro")
+def data(profile: Profile | None = None, push: bool = False) -> str:
     """Run `dvc repro`, or under another profile `dvc exp run`; what is up to date is not made again.
 
     Where `dask.scheduler` is set, its workers make the shards of corpus and views, and DVC's stages, which find them
     finished, only put them together. The workers must see this folder, under the same path.
 
+    Returns the data version, which `train` and `experiment` can be held to.
+
+    Args:
+        profile: of profiles/; default: the one that params.yaml names, which another one then replaces there.
+        push: send the data to the DVC remote, for other hosts to pull. They need this dvc.lock too, by git.
+
     Raises:
         DataError: a stage failed; its own message stands above.
     """
+    begin()
     scheduler = load_params(profile=profile).dask.scheduler
-    if scheduler is not None:
-        _dvc(profile, "fetch")
-        on_dask.with_options(task_runner=workers(scheduler))()  # type: ignore[arg-type]  # its futures are Dask's
-    _dvc(profile)
+    command = ["repro"] if profile is None else ["exp", "run", "--set-param", f"profile={profile}"]
+    with alone_with_dvc():
+        if scheduler is not None:
+            make([*command, "fetch"])
+            on_dask.with_options(task_runner=workers(scheduler))()  # type: ignore[arg-type]  # its futures are Dask's
+        make(command)
+        if push:
+            make(["push"])
+    get_run_logger().info("data version %s", data_version())
+    return data_version()
+
+
+@task(name="dvc", **NETWORK)
+def make(command: list[str]) -> None:
+    """Run DVC; a worker passes on what it says as the run's log.
+
+    Raises:
+        UnreachableError: the stage that fetches, or a push, failed: the network may be to blame.
+        DataError: any other stage failed.
+    """
+    whole = [sys.executable, "-m", "dvc", *command]
+    if not deployed():
+        if subprocess.run(whole, check=False).returncode:
+            raise DataError("a data stage failed, see its message above; what was finished is kept")
+        return
+    said = []
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                said.append(line)
+                get_run_logger().info(line.rstrip())
+    if process.returncode:
+        network = command == ["push"] or re.search(r"failed to reproduce 'fetch'", "".join(said))
+        raise (UnreachableError if network else DataError)(
+            f"dvc {' '.join(command)} failed, its log says where; what was finished is kept"
+        )
 
 
 @flow(name="shards")
@@ -43,14 +89,14 @@ def on_dask() -> None:
     if _stale("corpus"):
         shards = shards_of(root / SOURCES / "corpus", root / CORPUS, params.corpus, params.seed)
         wait([corpus_shard.submit(shard) for shard in shards])
-    _dvc(None, "corpus")
+    make(["repro", "corpus"])
     identity = params.augmentation.identity
     if _stale("tokens"):
         _views([identity], params, root)
-    _dvc(None, "tokens")
+    make(["repro", "tokens"])
     stale = _stale("augmentation")
     _views([name for name in params.augmentation.views if f"augmentation@{name}" in stale], params, root)
-    _dvc(None, "augmentation")
+    make(["repro", "augmentation"])
 
 
 @task(name="corpus shard", task_run_name="corpus {shard.source.name}")
@@ -91,12 +137,6 @@ def workers(scheduler: str) -> DaskTaskRunner:
         return DaskTaskRunner(address=scheduler)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return DaskTaskRunner(cluster_kwargs={"n_workers": cores, "threads_per_worker": 1, "dashboard_address": None})
-
-
-def _dvc(profile: str | None, *stages: str) -> None:
-    command = ["repro"] if profile is None else ["exp", "run", "--set-param", f"profile={profile}"]
-    if subprocess.run([sys.executable, "-m", "dvc", *command, *stages], check=False).returncode:
-        raise DataError("a data stage failed, see its message above; what was finished is kept")
 
 
 def _stale(stage: str) -> set[str]:

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import ConfigError, CseflowError
-from components.training.request import Failure, MetricsReader, Request, end_with_parent
+from components.processes import end_with_parent
+from components.training.request import Failure, MetricsReader, Request
 from components.training.run import OUTCOME, Outcome, train
 from components.training.trainer import Record
 

@@ -1,18 +1,21 @@
 """`promote`: the gate, and what follows from its verdict."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
+from prefect.concurrency.sync import concurrency
+from prefect.events import emit_event
 
-from components.config import load_params
+from components.config import Params, load_params
 from components.errors import CseflowError
 from components.evaluation.result import RunResult
-from components.promotion.gate import judge
-from components.promotion.pick import best_seed, winner
-from components.promotion.verdict import verdict_markdown
 from components.tracking import registry
-from components.tracking.runs import load_result
+from flows.compare import results_of
+from flows.hosted import begin, deployed, link_to_mlflow
+from flows.parameters import Profile
+from flows.setup import PROMOTIONS
 
 
 class GateFailed(CseflowError):
@@ -30,26 +33,45 @@ class Promotion:
     promoted: str | None
     report: str
 
+    def show(self) -> None:
+        """Show the verdict with the present Prefect run."""
+        create_markdown_artifact(self.report, key="gate", description="passed" if self.passed else "did not pass")
+
     def require(self) -> None:
         """Raise GateFailed unless it passed."""
         if not self.passed:
             raise GateFailed("the gate did not pass; its report says which rules failed and why")
 
 
-@flow(name="promote")
-def promote(run_ids: list[str], fail: bool = False) -> Promotion:
+@flow(name="promote", flow_run_name="gate")
+def promote(run_ids: list[str], profile: Profile | None = None, fail: bool = False) -> Promotion:
     """Let the best variant among MLflow runs stand before the gate; if it passes, promote its best seed.
 
     Best is by STS-B dev, never by test. The reference is the champion or, without one, the runs of
     `experiment.reference`.
 
     Args:
-        run_ids: of the runs of all variants and seeds.
+        run_ids: of the MLflow runs of all variants and seeds.
+        profile: of profiles/, for the gate's rules; default: the one that params.yaml names.
         fail: mark the flow failed where the gate does not pass.
     """
-    params = load_params()
+    begin()
+    params = load_params(profile=profile)
+    results = results_of(run_ids)
+    with concurrency(PROMOTIONS, strict=True) if deployed() else nullcontext():
+        outcome = _judged(results, params)
+    outcome.show()
+    if fail:
+        outcome.require()
+    return outcome
+
+
+def _judged(results: list[RunResult], params: Params) -> Promotion:
+    from components.promotion.gate import judge
+    from components.promotion.pick import best_seed, winner
+    from components.promotion.verdict import verdict_markdown
+
     rules = params.promotion
-    results = [load_result(run_id) for run_id in run_ids]
     name = winner(results, exclude=[params.experiment.reference])
     candidate = [result for result in results if result.variant == name]
     chosen = best_seed(candidate)
@@ -60,16 +82,35 @@ def promote(run_ids: list[str], fail: bool = False) -> Promotion:
         )
     reference: list[RunResult]
     if champion is not None:
-        reference = [load_result(champion.run_id)]
+        reference = results_of([champion.run_id])
     else:
         reference = [result for result in results if result.variant == params.experiment.reference]
     verdict = judge(
         candidate, reference, rules, reference_name="champion" if champion else "untrained", seed=params.seed
     )
     report = verdict_markdown(verdict, candidate, rules)
-    create_markdown_artifact(report, key="gate")
-    uri = registry.promote(rules.model, chosen.run_id, report_markdown=report).uri if verdict.passed else None
-    outcome = Promotion(verdict.passed, uri, report)
-    if fail:
-        outcome.require()
-    return outcome
+    link_to_mlflow(chosen.run_id)
+    if not verdict.passed:
+        return Promotion(False, None, report)
+    promoted = registry.promote(rules.model, chosen.run_id, report_markdown=report)
+    announce(promoted, name, [result.run_id for result in [*candidate, *reference]])
+    return Promotion(True, promoted.uri, report)
+
+
+def announce(promoted: registry.RegisteredEncoder, variant: str, run_ids: list[str]) -> None:
+    """Emit the event `cseflow.promoted`, on which an automation can act.
+
+    Its resource is `cseflow.model.NAME`; its payload has `uri`, `version`, `variant` and `run_id` of the new champion,
+    and `run_ids` of all runs that the gate compared.
+    """
+    emit_event(
+        "cseflow.promoted",
+        resource={"prefect.resource.id": f"cseflow.model.{promoted.model}", "prefect.resource.name": promoted.model},
+        payload={
+            "uri": promoted.uri,
+            "version": promoted.version,
+            "variant": variant,
+            "run_id": promoted.run_id,
+            "run_ids": run_ids,
+        },
+    )

@@ -18,14 +18,13 @@ from components.synthesis.report import figures
 from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
-from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
+from components.tracking.lineage import data_version, data_versions, dataset_versions, lineage_tags
 from components.tracking.runs import BEST_STEP, find_finished
+from components.tracking.store import locked
 from components.training.fingerprint import fingerprint
-from components.training.request import Request
+from components.training.names import ENCODER
 from components.training.rows import columns_of, read_tuples, tuple_file, view_folder
-from components.training.run import ENCODER
 from components.validation.report import report_files, require_passed
-from flows.launch import train_in_processes
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,10 @@ class Run:
     variant: str
     seed: int
     overrides: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant} seed {self.seed}"
 
     @cached_property
     def settings(self) -> VariantSettings:
@@ -102,17 +105,24 @@ class Run:
             raise CseflowError(f"{self.folder} holds records that MLflow has not got; send them first: cseflow deliver")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def execute(self, parent: Path | None = None, flow_run: str | None = None) -> Delivered:
+    def execute(self, parent: Path | None = None, links: Mapping[str, str] | None = None) -> Delivered:
         """Train, measure and record; what a killed call had done is not done again.
+
+        A second process with the same run waits for the first, and finds it done.
+
+        Args:
+            parent: folder of the journal of the experiment that it belongs to.
+            links: more tags for the MLflow run.
 
         Raises:
             CseflowError: the data have not passed, are missing, or training diverged. The MLflow run is then FAILED.
         """
         for kind, files in self.needed.items():
             require_passed(kind, files)
-        with Journal(self.folder) as journal, Delivery(self.folder) as delivery:
+        lock = self.folder.with_name(f".{self.folder.name}.lock")
+        with locked(lock), Journal(self.folder) as journal, Delivery(self.folder) as delivery:
             if journal.status != "FINISHED":
-                self._start(journal, parent, flow_run)
+                self._start(journal, parent, links or {})
                 try:
                     self._work(journal)
                 except BaseException as error:
@@ -121,18 +131,19 @@ class Run:
                 journal.finish()
         return delivery.result
 
-    def _start(self, journal: Journal, parent: Path | None, flow_run: str | None) -> None:
+    def _start(self, journal: Journal, parent: Path | None, links: Mapping[str, str]) -> None:
         own = {
             tags.VARIANT: self.variant,
             tags.SEED: str(self.seed),
             tags.KIND: "run",
             tags.FINGERPRINT: self.fingerprint,
-            **({tags.FLOW_RUN: flow_run} if flow_run else {}),
+            tags.DATA_VERSION: data_version(),
+            **links,
         }
         variant, encoder, training = self.settings
         made = {name: told for name in self._tuple_sets() if (told := figures(tuple_file(name)))}
         journal.start(
-            f"{self.variant} seed {self.seed}",
+            self.name,
             self.params.tracking.experiment,
             tags=own | lineage_tags() | tags.validation_tags(dict.fromkeys(self.needed, True)),
             params={
@@ -163,6 +174,8 @@ class Run:
 
         from components.evaluation.measure import measure
         from components.evaluation.predictions import save_predictions
+        from components.training.request import Request
+        from flows.launch import train_in_processes
 
         request = Request(self.params, self.variant, self.seed, self.overrides)
         outcome = train_in_processes(request, self.folder, journal.metrics)

@@ -1,23 +1,29 @@
 """`train`: one variant with one seed, into one MLflow run."""
 
 from pathlib import Path
-from typing import Any
 
-from prefect import flow, get_run_logger, runtime
+from prefect import flow, get_run_logger, runtime, task
 
 from components.config import load_params
-from components.errors import CseflowError
+from components.errors import UnreachableError
+from components.tracking import tags
+from components.tracking.delivery import Delivered
 from components.tracking.runs import run_url
+from flows.devices import own_gpus
+from flows.hosted import NETWORK, begin, deployed, link_to_mlflow, links, require_data, require_data_version, shown
+from flows.parameters import DataVersion, Profile, Seed, TrainingOverrides, Variant
 from flows.runs import Run
 
 
 @flow(name="train", flow_run_name="{variant} seed {seed}")
 def train(
-    variant: str,
-    seed: int = 0,
-    overrides: dict[str, Any] | None = None,
+    variant: Variant,
+    seed: Seed = 0,
+    overrides: TrainingOverrides | None = None,
+    profile: Profile | None = None,
+    data_version: DataVersion | None = None,
     force: bool = False,
-    experiment: Path | None = None,
+    experiment: str | None = None,
 ) -> str:
     """Train and measure a variant; returns the id of its MLflow run.
 
@@ -25,21 +31,52 @@ def train(
         variant: an entry of `variants` in params.yaml.
         seed: of initialisation, batches and dropout.
         overrides: keys of section `training` to replace for this run.
+        profile: of profiles/; default: the one that params.yaml names. The data must have been made under it.
+        data_version: what `cseflow status` calls the data version; a host with other data stops. Default: any.
         force: train even where a finished run of the same code, data, parameters and seed stands in MLflow.
-        experiment: folder of the journal of the experiment that this run belongs to.
+        experiment: the MLflow run of the experiment that this belongs to, or its journal's folder; set by `experiment`.
     """
+    begin()
     log = get_run_logger()
-    run = Run(load_params(), variant, seed, overrides or {})
-    if force:
+    run = Run(
+        load_params(profile=profile), variant, seed, overrides.model_dump(exclude_unset=True) if overrides else {}
+    )
+    require_data_version(data_version, profile)
+    if deployed():
+        require_data([*run.training_data, *run.evaluation_data])
+    again = (runtime.flow_run.run_count or 1) > 1
+    if force and not again:  # a forced run that was killed goes on
         run.forget()
-    elif (found := run.finished()) is not None:
-        log.info("%s seed %d is done already: MLflow run %s", variant, seed, found)
+    elif not force and (found := find_finished(run)) is not None:
+        log.info("%s seed %d is done already: MLflow run %s", variant, seed, run_url(found) or found)
+        link_to_mlflow(found)
         return found
-    delivered = run.execute(experiment, flow_run=runtime.flow_run.id)
-    if delivered.run_id is None or not delivered.complete:
-        raise CseflowError(
-            f"{variant} seed {seed} is trained and measured, but {delivered.kept} records wait for MLflow in "
-            f"{delivered.folder}; when the server is back, send them with: cseflow deliver"
-        )
+    delivered = execute(run, experiment)
+    assert delivered.run_id is not None  # `execute` made sure
     log.info("%s seed %d: MLflow run %s", variant, seed, run_url(delivered.run_id) or delivered.run_id)
     return delivered.run_id
+
+
+@task(name="find a finished run", **NETWORK)
+def find_finished(run: Run) -> str | None:
+    """The id of the finished MLflow run that makes this one superfluous, if there is one."""
+    return run.finished()
+
+
+@task(name="train and measure", **NETWORK)
+def execute(run: Run, experiment: str | None) -> Delivered:
+    """Train, measure and deliver to MLflow; what an earlier try has done is not done again.
+
+    Raises:
+        UnreachableError: all is done, but MLflow has not got it yet.
+    """
+    folder = Path(experiment) if experiment and Path(experiment).is_dir() else None
+    parent = {tags.PARENT: experiment} if experiment and folder is None else {}
+    with own_gpus(run.settings.training.processes), shown(run.folder):
+        delivered = run.execute(folder, links() | parent)
+    if delivered.run_id is None or not delivered.complete:
+        raise UnreachableError(
+            f"{run.variant} seed {run.seed} is trained and measured, but {delivered.kept} records wait for MLflow in "
+            f"{delivered.folder}; when the server is back, send them with: cseflow deliver"
+        )
+    return delivered

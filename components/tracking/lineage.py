@@ -1,5 +1,6 @@
 """What a run was made from: code, data, libraries, hardware."""
 
+import hashlib
 import os
 import platform
 import subprocess
@@ -69,11 +70,18 @@ def data_versions(paths: Iterable[Path | str], lock: Path | str = "dvc.lock") ->
         DataError: there is no lock, or a path is no output of any stage in it.
     """
     lock = Path(lock)
-    if not lock.is_file():
-        raise DataError(f"{lock} is missing: run dvc repro to make the data")
-    stages = YAML(typ="safe").load(lock).get("stages") or {}
-    outs = {PurePosixPath(out["path"]): out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    outs = _locked_outs(lock)
     return {str(path): _data_version(Path(path), outs, lock) for path in paths}
+
+
+def data_version(lock: Path | str = "dvc.lock") -> str:
+    """One digest of all data sets of dvc.lock: 32 hexadecimal digits over their paths and md5s, in order of path.
+
+    Raises:
+        DataError: there is no lock.
+    """
+    outs = sorted(_locked_outs(Path(lock)).items())
+    return hashlib.md5("".join(f"{md5}  {path}\n" for path, md5 in outs).encode(), usedforsecurity=False).hexdigest()
 
 
 def dataset_versions(
@@ -84,6 +92,13 @@ def dataset_versions(
         DatasetVersion(name=path.removeprefix("data/"), digest=digest, source=path, context=context)
         for path, digest in data_versions(paths, lock).items()
     ]
+
+
+def _locked_outs(lock: Path) -> dict[PurePosixPath, str]:
+    if not lock.is_file():
+        raise DataError(f"{lock} is missing: run dvc repro to make the data")
+    stages = YAML(typ="safe").load(lock).get("stages") or {}
+    return {PurePosixPath(out["path"]): out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
 
 
 def _data_version(path: Path, outs: dict[PurePosixPath, str], lock: Path) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.errors import CseflowError
+from components.errors import CseflowError, UnreachableError
 from components.files import written_whole
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def connect() -> "MlflowClient":
     """A client of the store that `tracking_uri` names; a new SQLite store is set up on the way.
 
     Raises:
-        CseflowError: no server answers there, or the store can't be opened.
+        UnreachableError: no server answers there.
+        CseflowError: the store can't be opened.
     """
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
@@ -61,7 +62,7 @@ def probe(uri: str) -> None:
     """Return if anything at all answers at the server `uri` within `PROBE_SECONDS`.
 
     Raises:
-        CseflowError: nothing does.
+        UnreachableError: nothing does.
     """
     from mlflow.exceptions import MlflowException
     from mlflow.utils.credentials import get_default_host_creds
@@ -72,7 +73,7 @@ def probe(uri: str) -> None:
             get_default_host_creds(uri), "/health", "GET", timeout=PROBE_SECONDS, max_retries=0, raise_on_status=False
         )
     except (MlflowException, OSError) as error:
-        raise CseflowError(
+        raise UnreachableError(
             f"no MLflow server answers at {uri}: start it, or unset MLFLOW_TRACKING_URI to use ./mlflow.db "
             f"({_reason(error)})"
         ) from None
@@ -105,15 +106,19 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
 
 @contextmanager
 def foreseen() -> Iterator[None]:
-    """Tell what MLflow refuses or can't reach in one sentence."""
+    """Tell what MLflow refuses (CseflowError) or can't reach just now (UnreachableError) in one sentence."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        raise CseflowError(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
+        passing = isinstance(error, RequestException | OperationalError) or (
+            isinstance(error, MlflowException) and error.get_http_status_code() >= 500 and is_server(tracking_uri())
+        )
+        kind = UnreachableError if passing else CseflowError
+        raise kind(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
 
 
 @contextmanager

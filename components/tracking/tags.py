@@ -6,8 +6,10 @@ KIND = "cse.kind"  # "experiment" (a parent) or "run"
 FINGERPRINT = "cse.fingerprint"  # equal for runs of the same code, data, parameters and seed
 JOURNAL = "cse.journal"  # which journal a run was delivered from
 FLOW_RUN = "cse.prefect_flow_run"
+DATA_VERSION = "cse.data.version"  # digest of all data sets in dvc.lock
 VALIDATION = "cse.validation."  # + kind of data set: "passed" or "failed"
 SUCCEEDS = "cse.succeeds"  # on a model version: the champion it followed
+NOTE = "mlflow.note.content"  # MLflow's own: a description, in Markdown
 PARENT = "mlflow.parentRunId"  # MLflow's own, for nesting
 
 

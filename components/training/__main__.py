@@ -11,7 +11,8 @@ from pathlib import Path
 import torch.distributed as dist
 
 from components.errors import exit_on_error
-from components.training.request import Failure, MetricsFile, Request, end_with_parent
+from components.processes import end_with_parent
+from components.training.request import Failure, MetricsFile, Request
 from components.training.run import train
 
 

@@ -1,9 +1,6 @@
 """What a run's processes are told, what they answer, and why one failed: files in its folder, which all nodes see."""
 
 import json
-import os
-import signal
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -105,15 +102,3 @@ class Failure:
         """The failure that the others follow from: a foreseen one, else the first; None where none was noted."""
         noted = [cls(**json.loads(path.read_text())) for path in folder.glob(_FAILURE.format("*"))]
         return min(noted, key=lambda failure: (not failure.foreseen, failure.time), default=None)
-
-
-def end_with_parent() -> None:
-    """Kill this process within a second of the end of the one that started it, which alone reads what it does."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True, name="end-with-parent").start()

@@ -136,13 +136,16 @@ def view_folder(column: str, split: str) -> Path:
     """The folder of the view with this column; `span_mask_near` lies in that of `span_mask`.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or it is broken.
     """
     for view in (column, column.rpartition("_")[0]):
         folder = paths.VIEWS / split / view
         first = next(iter(sorted(folder.glob("part-*.parquet"))), None) if view else None
-        if first is not None and column in pq.read_schema(first).names:
-            return folder
+        try:
+            if first is not None and column in pq.read_schema(first).names:
+                return folder
+        except pa.ArrowInvalid:
+            raise DataError(f"{first} is broken: run dvc checkout, or dvc repro") from None
     raise DataError(f"no view {column!r} under {paths.VIEWS / split}; run `dvc repro`")
 
 

@@ -20,12 +20,12 @@ from components.files import written_whole
 from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
+from components.training.names import ENCODER
 from components.training.plan import batch_plan, rows_per_batch
 from components.training.rows import PartRows, load_part
 from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
-ENCODER = "encoder"  # the exported encoder, in the run's folder
 OUTCOME = "outcome.json"  # written last
 # On a CPU a padding token costs what any other does, so texts of like length share a tensor; a GPU is fuller with one.
 CPU_ROWS = 64

@@ -25,6 +25,7 @@ from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.hardware import precision
 from components.training.model import ContrastiveModel
+from components.training.names import PROGRESS
 from components.training.plan import shared_out
 from components.training.trace import DEV_SCORE, Trace
 
@@ -135,7 +136,7 @@ class ContrastiveTrainer(Trainer):
                 f"{self.args.learning_rate:g}) or raise the temperature"
                 + (f"; {kept[-1]} holds the last good weights" if kept else "")
             )
-        named = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"]}
+        named = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], PROGRESS: logs["epoch"]}
         if "grad_norm" in logs:
             named["train/gradient_norm"] = float(logs["grad_norm"])
         named |= {f"train/{name}": float(total) / self._term_steps for name, total in self._terms.items()}

@@ -57,22 +57,35 @@ def _answer(call: Call) -> Reply:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path) -> Iterator[Project]:
+def llm() -> Iterator[ChatServer]:
+    """A server that writes tuples."""
+    with ChatServer(_answer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, llm: ChatServer) -> Project:
     """A project with all its data made and validated by `dvc repro`."""
-    folder = tmp_path_factory.mktemp("road")
+    project = lay_out(tmp_path_factory.mktemp("road"), tiny_encoder, llm)
+    done = project.run("dvc", "repro", "-q")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project
+
+
+def lay_out(folder: Path, tiny_encoder: Path, llm: ChatServer) -> Project:
+    """A project without data, as a clone has it."""
     for name in ("components", "flows", "profiles"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
+    for name in ("dvc.yaml", ".dvcignore", ".gitignore", "prefect.yaml"):
         shutil.copy(REPOSITORY / name, folder / name)
     (folder / "baselines").mkdir()  # this project's data have never been accepted
     _write_sources(folder / "raw", tiny_encoder)
+    _write_params(folder, llm)
     project = Project(folder)
-    with ChatServer(_answer) as llm:
-        _write_params(folder, llm)
-        for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q"]):
-            done = project.run(*command)
-            assert done.returncode == 0, done.stdout + done.stderr
-        yield project
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"]):
+        done = project.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return project
 
 
 def _write_sources(raw: Path, encoder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from components.errors import DataError
-from components.tracking.lineage import data_versions, dataset_versions, lineage_tags
+from components.tracking.lineage import data_version, data_versions, dataset_versions, lineage_tags
 
 LOCK = """
 schema: '2.0'
@@ -54,6 +54,18 @@ def test_a_path_that_no_stage_makes_is_an_error(project: Path) -> None:
 def test_without_a_lock_the_error_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="run dvc repro"):
         data_versions(["data/sts"], lock=tmp_path / "dvc.lock")
+
+
+def test_the_version_of_all_data_changes_with_any_of_them(project: Path) -> None:
+    before = data_version()
+    (project / "dvc.lock").write_text(LOCK.replace("fedc", "0000"))
+    assert len(before) == 32 and data_version() != before
+
+
+def test_the_version_of_all_data_does_not_depend_on_what_made_them(project: Path) -> None:
+    before = data_version()
+    (project / "dvc.lock").write_text(LOCK.replace("cmd: python -m components.sts", "cmd: other").replace("sts:", "s:"))
+    assert data_version() == before
 
 
 def test_dataset_inputs_carry_name_version_and_place(project: Path) -> None:
