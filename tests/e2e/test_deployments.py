@@ -23,7 +23,7 @@ from tests.tracking.server import free_port, until
 
 pytestmark = pytest.mark.e2e
 SPLITS = ("train", "heldout")
-PATIENCE = 240.0  # seconds; a flow's process takes a few to start, on a busy machine many
+PATIENCE = 600.0  # seconds; a flow's process takes a few to start, on a busy machine many
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,12 @@ class Site(Project):
         return found
 
     def wait(self, run: str, *names: str) -> dict[str, Any]:
-        """The run's state, once it has one of `names`."""
-        until(lambda: self.state(run)["name"] in names, PATIENCE)
-        return self.state(run)
+        """The run's state, once it has one of `names`; it may crash before, and go on."""
+        ends = {*names, "Completed", "Failed", "Cancelled"}
+        until(lambda: self.state(run)["name"] in ends, PATIENCE)
+        state = self.state(run)
+        assert state["name"] in names, state
+        return state
 
     def artifacts(self, run: str) -> dict[str, dict[str, Any]]:
         """By their keys, the newest of each."""
@@ -113,7 +116,7 @@ def site(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     lost = folder / "flows/automations/lost.yaml"
     lost.write_text(lost.read_text().replace("within: 90", "within: 40"))
     site = Site(folder, free_port(), free_port())
-    made = site.run("dvc", "repro", "-q", "validate@corpus", "validate@sts", "augmentation@word_repetition")
+    made = site.run("dvc", "repro", "-q", "validate@corpus", "validate@sts", "validate@views")
     assert made.returncode == 0, made.stdout + made.stderr
     done = site.up()
     try:
@@ -234,7 +237,7 @@ def test_a_finished_run_is_found_and_not_made_again(site: Site, esimcse: str) ->
 
 def test_a_worker_with_other_data_says_so_and_stops(site: Site) -> None:
     run = site.submit("train/simcse", data_version="0" * 32)
-    state = site.wait(run, "Failed", "Completed", "Crashed")
+    state = site.wait(run, "Failed")
     assert "the data version asked for is 00000000000000000000000000000000, but" in state["message"]
     assert site.get(f"flow_runs/{run}")["run_count"] == 1
 
@@ -245,7 +248,7 @@ def test_data_that_differ_from_their_lock_stop_a_run(site: Site) -> None:
     train.unlink()  # it may be a link into DVC's cache
     train.write_bytes(heldout.read_bytes())
     try:
-        state = site.wait(site.submit("train/esimcse", seed=9), "Failed", "Completed", "Crashed")
+        state = site.wait(site.submit("train/esimcse", seed=9), "Failed")
     finally:
         train.write_bytes(whole)
     assert "differ from dvc.lock" in state["message"]
@@ -253,8 +256,7 @@ def test_data_that_differ_from_their_lock_stop_a_run(site: Site) -> None:
 
 def test_an_experiment_ends_at_the_gate_and_its_promotion_sets_off_the_automation(site: Site) -> None:
     run = site.submit("experiment/default", seeds=[0])
-    site.wait(run, "Completed", "Failed", "Crashed")
-    assert site.state(run)["name"] == "Completed", site.state(run)["message"]
+    site.wait(run, "Completed")
     shown = site.artifacts(run)
     assert "Gate passed" in shown["gate"]["data"] and "simcse" in shown["leaderboard"]["data"]
     assert float(shown["progress"]["data"]) == 100.0 and site.mlflow_uri in shown["mlflow-run"]["data"]
@@ -320,5 +322,5 @@ def test_a_run_that_crashes_again_and_again_is_given_up(site: Site) -> None:
         site.api(f"flow_runs/{run}/set_state", state={"type": "CRASHED", "name": "Crashed"}, force=True)
         site.api(f"flow_runs/{run}/set_state", state=later, force=True)
     site.api(f"flow_runs/{run}/set_state", state={"type": "SCHEDULED"}, force=True)
-    state = site.wait(run, "Failed", "Completed", "Crashed")
+    state = site.wait(run, "Failed")
     assert "given up after 5 crashes" in state["message"]
