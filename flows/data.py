@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from pathlib import Path
 
 from prefect import flow, get_run_logger, task
 from prefect.futures import wait

@@ -19,6 +19,7 @@ from mlflow.entities import Run
 from ruamel.yaml import YAML
 
 from tests.e2e.conftest import BIN, Project, lay_out
+from tests.synthesis.chat_server import ChatServer
 from tests.tracking.server import free_port, until
 
 pytestmark = pytest.mark.e2e
@@ -104,9 +105,9 @@ class Site(Project):
 
 
 @pytest.fixture(scope="module")
-def site(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory, llm: ChatServer) -> Iterator[Site]:
     """Servers on free ports over a project with three variants; workers look every second, alarms are quick."""
-    folder = lay_out(tmp_path_factory.mktemp("site"), tiny_encoder).folder
+    folder = lay_out(tmp_path_factory.mktemp("site"), tiny_encoder, llm).folder
     yaml = YAML()
     params = yaml.load(folder / "params.yaml")
     params["synthesis"] |= {"backend": "replay", "replay": {"path": "none"}}  # these variants want no tuples
