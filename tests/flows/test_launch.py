@@ -121,8 +121,10 @@ def test_a_killed_torchrun_goes_on_where_it_stopped(alone: Curves) -> None:
     until(lambda: not any(processes_of("resumed").values()))
     first = trainer_state(complete_checkpoints(Path("resumed"))[-1])["global_step"]
     points = run("resumed", processes=2)
-    assert points["train/loss"][0][0] == first + 1
-    assert_same(points, alone, after=first)
+    trained = [step for step, _ in points.get("train/loss", [])]
+    assert trained == [step for step, _ in alone["train/loss"] if step > first]
+    if trained:  # none is left where the kill came after the last step, before the export
+        assert_same(points, alone, after=first)
 
 
 def test_what_one_process_foresees_is_the_error_of_all() -> None:
