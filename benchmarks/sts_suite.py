@@ -7,7 +7,7 @@ sentences of STS-B's lengths, as many pairs as published, and in STS12 and SICK-
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import torch
 
 from benchmarks.floor import matmul_rate
 from benchmarks.harness import ROUNDS, Floor, Row, Sample, compared, interleaved, main, require
-from components.evaluation.evaluate import STS_TASKS, encoder_of, find_tasks, load_model
+from components.evaluation.embed import Precision, encoder_of
+from components.evaluation.evaluate import STS_TASKS, find_tasks, load_model
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs, load_sts, read_sts
+from components.hardware import native_bf16
 from components.paths import SOURCES, STS
 
 THREADS = 2
@@ -97,35 +99,44 @@ def measure(quick: bool, senteval: Path | None) -> Iterator[Row]:
         }
         return Sample(1, time.perf_counter() - start)
 
-    def cseflow() -> Sample:
-        start = time.perf_counter()
-        scores["cseflow"] = evaluate_sts(encoder_of(ours), tasks).scores
-        return Sample(1, time.perf_counter() - start)
+    def cseflow(precision: Precision) -> Callable[[], Sample]:
+        def run() -> Sample:
+            start = time.perf_counter()
+            scores[precision] = evaluate_sts(encoder_of(ours, precision=precision), tasks).scores
+            return Sample(1, time.perf_counter() - start)
 
-    samples = interleaved({"peer": peer, "cseflow": cseflow}, rounds=2 if quick else ROUNDS)
-    apart = max(abs(scores["peer"][task] - scores["cseflow"][task]) for task in tasks)
-    require(apart <= WITHIN, f"a score differs by {apart:.3f}")
+        return run
+
+    precisions: list[Precision] = ["fp32", *(["bf16"] if native_bf16() else [])]  # type: ignore[list-item]
+    samples = interleaved(
+        {"peer": peer} | {precision: cseflow(precision) for precision in precisions}, rounds=2 if quick else ROUNDS
+    )
     distinct = sorted({text for pairs in tasks.values() for text in [*pairs.first, *pairs.second]})
     lengths = [len(ids) for ids in ours.tokenizer(distinct, truncation=True, max_length=256).input_ids]
     transformer: Any = ours[0].auto_model
     weights = sum(m.weight.numel() for m in transformer.encoder.modules() if isinstance(m, torch.nn.Linear))
-    yield compared(
-        "STS12–16, STS-B, SICK-R: time to the scores of the suite",
-        samples,
-        peer="EmbeddingSimilarityEvaluator",
-        unit="suites/s",
-        at_least=2.5,
-        floor=Floor(
-            "operations over the measured rate of a plain matrix product", matmul_rate() / (2 * weights * sum(lengths))
-        ),
-        notes={
-            "made up": invented,
-            "largest difference of a score": apart,
-            "sentences": 2 * sum(map(len, tasks.values())),
-            "distinct": len(distinct),
-            "scores": scores["cseflow"],
-        },
-    )
+    for precision in precisions:
+        apart = max(abs(scores["peer"][task] - scores[precision][task]) for task in tasks)
+        require(quick or apart <= WITHIN, f"a score in {precision} differs by {apart:.3f}")
+        rate = matmul_rate(torch.bfloat16 if precision == "bf16" else torch.float32)
+        yield compared(
+            f"STS12–16, STS-B, SICK-R: time to the scores of the suite, cseflow in {precision}",
+            samples,
+            peer="EmbeddingSimilarityEvaluator, fp32",
+            ours=precision,
+            unit="suites/s",
+            at_least=2.5,
+            floor=Floor(
+                "operations over the measured rate of a plain matrix product", rate / (2 * weights * sum(lengths))
+            ),
+            notes={
+                "made up": invented,
+                "largest difference of a score": apart,
+                "sentences": 2 * sum(map(len, tasks.values())),
+                "distinct": len(distinct),
+                "scores": scores[precision],
+            },
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`data`: every data set, made by DVC; where a Dask cluster is set, its workers make corpus and views by shards."""
+"""`data`: every data set, made by DVC; where a Dask cluster is set, its workers make the shards that take long."""
 
 import json
 import os
@@ -16,6 +16,7 @@ from components.config import Params, load_params
 from components.corpus.shards import Shard, shards_of
 from components.errors import DataError, UnreachableError
 from components.paths import CORPUS, SOURCES, VIEWS
+from components.synthesis.tuples import PATTERNS
 from components.tracking.lineage import data_version
 from flows.hosted import NETWORK, begin, deployed
 from flows.parameters import Profile
@@ -28,8 +29,8 @@ SHARDS_PER_TASK = 64  # of a view: a million sentences
 def data(profile: Profile | None = None, push: bool = False) -> str:
     """Run `dvc repro`, or under another profile `dvc exp run`; what is up to date is not made again.
 
-    Where `dask.scheduler` is set, its workers make the shards of corpus and views, and DVC's stages, which find them
-    finished, only put them together. The workers must see this folder, under the same path.
+    Where `dask.scheduler` is set, its workers make the shards of corpus, views and synthesis, and DVC's stages, which
+    find them finished, only put them together. The workers must see this folder, under the same path.
 
     Returns the data version, which `train` and `experiment` can be held to.
 
@@ -83,7 +84,7 @@ def make(command: list[str]) -> None:
 
 @flow(name="shards")
 def on_dask() -> None:
-    """The stages corpus, tokens and augmentation, their shards as tasks."""
+    """The stages corpus, tokens, augmentation and synthesize, their shards as tasks."""
     params, root = load_params(), Path.cwd()
     if _stale("corpus"):
         shards = shards_of(root / SOURCES / "corpus", root / CORPUS, params.corpus, params.seed)
@@ -96,6 +97,11 @@ def on_dask() -> None:
     stale = _stale("augmentation")
     _views([name for name in params.augmentation.views if f"augmentation@{name}" in stale], params, root)
     make(["repro", "augmentation"])
+    if (shares := params.dask.synthesis_shares) > 1:
+        make(["repro", "nli", "sts"])
+        stale = _stale("synthesize")
+        patterns = [pattern for pattern in PATTERNS if f"synthesize@{pattern}" in stale]
+        wait([synthesis_share.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)])
 
 
 @task(name="corpus shard", task_run_name="corpus {shard.source.name}")
@@ -110,6 +116,20 @@ def some_view_shards(shards: ViewShards, indices: list[int]) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # a worker has one core
     for index in indices:
         shards.make(index)
+
+
+@task(name="synthesis share", task_run_name="{pattern} {number}/{of}", **NETWORK)
+def synthesis_share(root: Path, pattern: str, number: int, of: int) -> None:
+    """Ask for the answers of one share.
+
+    Raises:
+        DataError: its budget is spent, or the backend can answer no more.
+    """
+    command = [sys.executable, "-m", "components.synthesis", pattern, "--share", f"{number}/{of}"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise DataError(f"{pattern} {number}/{of}: {done.stderr.strip().splitlines()[-1]}; what was answered is kept")
+    get_run_logger().info(done.stdout.strip())
 
 
 def _views(names: list[str], params: Params, root: Path) -> None:

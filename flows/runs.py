@@ -172,6 +172,7 @@ class Run:
     def _work(self, journal: Journal) -> None:
         from sentence_transformers import SentenceTransformer
 
+        from components.evaluation.embed import encoder_of
         from components.evaluation.measure import measure
         from components.evaluation.predictions import save_predictions
         from components.training.request import Request
@@ -181,9 +182,8 @@ class Run:
         outcome = train_in_processes(request, self.folder, journal.metrics)
         # Measured through the exported folder, as users will load it: what is logged is what they get.
         encoder = SentenceTransformer(str(self.folder / ENCODER))
-        batch_size = self.params.evaluation.batch_size
         measured = measure(
-            lambda texts: encoder.encode(texts, batch_size=batch_size, show_progress_bar=False),
+            encoder_of(encoder, self.params.evaluation.batch_size),
             self.params.evaluation,
             curves(self.folder),
             {name: tuple_pairs(name) for name in self._tuple_sets()},

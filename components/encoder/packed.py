@@ -5,12 +5,14 @@ sequences in the order of their lengths, and takes those of one length at once, 
 What comes out is what the padded batch gives (Zhai et al. 2023, "ByteTransformer", section III.D, does so on GPUs).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from components.encoder.dropout import kept
 
@@ -79,6 +81,31 @@ def packed_states(
     sizes = [int(here.sum()) for here in attended]
     parts = zip(*(layer.split(sizes) for layer in states), strict=True)
     return [tuple(_padded(part, here) for part in layers) for layers, here in zip(parts, attended, strict=True)]
+
+
+@contextmanager
+def packing(transformer: PreTrainedModel) -> Iterator[None]:
+    """Within, whoever calls the transformer with padded tensors has them packed, where `packs` says that it serves."""
+    if not packs(transformer):
+        yield
+        return
+    plain = transformer.forward
+
+    def forward(input_ids: Tensor, attention_mask: Tensor | None = None, **others: Any) -> Any:
+        if attention_mask is None:  # the packed call itself
+            return plain(input_ids=input_ids, **others)
+        nowhere = -1
+        ids = input_ids.masked_fill(attention_mask == 0, nowhere)
+        (states,) = packed_states(
+            transformer, [ids], nowhere, every_layer=bool(transformer.config.output_hidden_states)
+        )
+        return BaseModelOutput(last_hidden_state=states[-1], hidden_states=states)
+
+    transformer.forward = forward
+    try:
+        yield
+    finally:
+        del transformer.forward
 
 
 def _moved(lengths: Tensor, order: Tensor) -> Tensor:

@@ -1,14 +1,21 @@
 """From sentences to embeddings, each distinct sentence once."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import CseflowError
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 # Sentences to (n, dim) float32, not necessarily normalised.
 Encode = Callable[[list[str]], NDArray[np.float32]]
+Precision = Literal["fp32", "bf16"]
+LONG = 2000  # sentences from which on a progress bar is worth its lines
 
 
 def embed_distinct(encode: Encode, *lists: list[str]) -> list[NDArray[np.float32]]:
@@ -31,3 +38,29 @@ def embed_distinct(encode: Encode, *lists: list[str]) -> list[NDArray[np.float32
         )
     row = {sentence: k for k, sentence in enumerate(distinct)}
     return [embeddings[np.array([row[sentence] for sentence in sentences], np.intp)] for sentences in lists]
+
+
+def encoder_of(model: "SentenceTransformer", batch_size: int = 64, precision: Precision = "fp32") -> Encode:
+    """`Encode` by way of the model's own `encode`, so that its users get the same embeddings.
+
+    Args:
+        batch_size: sentences in a batch.
+        precision: `bf16` multiplies in bfloat16, which is faster where the processor does so natively, and moves an
+            STS score by hundredths of a point.
+    """
+    import torch
+    from transformers import PreTrainedModel
+
+    from components.encoder.packed import packing
+
+    transformer = getattr(model[0], "auto_model", None)
+
+    def encode(sentences: list[str]) -> NDArray[np.float32]:
+        packed = packing(transformer) if isinstance(transformer, PreTrainedModel) else nullcontext()
+        half = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
+        with packed, half:
+            return model.encode(sentences, batch_size=batch_size, show_progress_bar=len(sentences) >= LONG).astype(
+                np.float32
+            )
+
+    return encode

@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from components import paths
 from components.config.evaluation import StsTask, TransferTask
 from components.errors import ConfigError, CseflowError, DataError
-from components.evaluation.embed import Encode
+from components.evaluation.embed import Encode, Precision, encoder_of
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs, load_sts, read_sts, sts_files
 from components.evaluation.transfer import evaluate_transfer, transfer_folder
@@ -27,22 +25,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 STS_TASKS: tuple[str, ...] = get_args(StsTask)
 TRANSFER_TASKS: tuple[str, ...] = get_args(TransferTask)
-LONG = 2000  # sentences from which on a progress bar is worth its lines
 
 
 def run(
-    model: str, tasks: Sequence[str] | None = None, senteval: Path | None = None, json_path: Path | None = None
+    model: str,
+    tasks: Sequence[str] | None = None,
+    senteval: Path | None = None,
+    json_path: Path | None = None,
+    precision: Precision = "fp32",
 ) -> dict[str, float]:
     """Load `model`, score it, print a table, and write the scores to `json_path` if given; see `evaluate_model`.
 
     Args:
         model: a sentence-transformers folder, or the id of a model on the hub.
+        precision: as `encoder_of` has it.
 
     Raises:
         CseflowError: the model can't be loaded, a task is unknown, or its data are not at hand.
     """
     available = find_tasks(tasks, senteval)
-    scores = evaluate_model(encoder_of(load_model(model)), list(available), senteval)
+    scores = evaluate_model(encoder_of(load_model(model), precision=precision), list(available), senteval)
     if json_path is not None:
         with written_whole(json_path) as aside:
             aside.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -108,15 +110,6 @@ def load_model(model: str) -> "SentenceTransformer":
     except (OSError, ValueError, KeyError) as error:
         what = " ".join(str(error).split())
         raise CseflowError(f"{model} can't be loaded as a sentence-transformers folder or hub id: {what}") from None
-
-
-def encoder_of(model: "SentenceTransformer", batch_size: int = 64) -> Encode:
-    """`Encode` by way of the model's own `encode`, so that its users get the same embeddings."""
-
-    def encode(sentences: list[str]) -> NDArray[np.float32]:
-        return model.encode(sentences, batch_size=batch_size, show_progress_bar=len(sentences) >= LONG)
-
-    return encode
 
 
 def score_table(title: str, scores: Mapping[str, float]) -> Table:

@@ -1,4 +1,7 @@
-"""`python -m components.synthesis nli|sts`: the DVC stages `synthesize`; with `--dry-run [N]`, what it would take."""
+"""`python -m components.synthesis nli|sts`: the DVC stages `synthesize`.
+
+With `--dry-run [N]`, what it would take; with `--share K/N`, one of N processes that ask side by side.
+"""
 
 import argparse
 import json
@@ -19,9 +22,10 @@ from components.files import written_whole
 from components.paths import ANSWERS, CORPUS, SOURCES, STS, TUPLES
 from components.synthesis.anchors import anchors
 from components.synthesis.backends.choose import backend_of
+from components.synthesis.budget import part
 from components.synthesis.exemplars import draw_exemplars
 from components.synthesis.filters import Judge, encoder_of, known_sentences
-from components.synthesis.ledger import Ledger
+from components.synthesis.ledger import WHOLE, Ledger, Share
 from components.synthesis.make import Made, Maker, Order
 from components.synthesis.prompt import SCHEMA as ANSWER
 from components.synthesis.prompt import load_prompt
@@ -44,12 +48,43 @@ def main() -> None:
         metavar="N",
         help=f"ask about N sentences alone (default: {SAMPLE}), show what came of it, and estimate the whole",
     )
+    parser.add_argument(
+        "--share",
+        type=_share,
+        default=WHOLE,
+        metavar="K/N",
+        help="ask about every N-th sentence from the K-th on, for 1/N of the tuples; dvc repro then puts them together",
+    )
     chosen = parser.parse_args()
-    with Ledger(ANSWERS / f"{chosen.pattern}.jsonl") as ledger:
-        if chosen.dry_run:
+    with Ledger(ANSWERS, chosen.pattern, chosen.share) as ledger:
+        if chosen.share.of > 1:
+            _ask(chosen.pattern, load_params(), ledger, chosen.share)
+        elif chosen.dry_run:
             _dry_run(chosen.pattern, load_params(), ledger, chosen.dry_run)
         else:
             _synthesize(chosen.pattern, load_params(), ledger)
+
+
+def _share(text: str) -> Share:
+    number, of = (int(part) if part.isdecimal() else 0 for part in text.partition("/")[::2])
+    if not 1 <= number <= of:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K of 1 to N")
+    return Share(number, of)
+
+
+def _ask(pattern: str, params: Params, ledger: Ledger, share: Share) -> None:
+    """Have a share's answers in its ledger; no tuples are written, for which are the first is known of all alone."""
+    wanted = math.ceil(params.synthesis.tuples[pattern] / share.of)  # type: ignore[index]
+    name = f"{pattern} {share.number}/{share.of}"
+    with tqdm(total=wanted * len(ROLES[pattern]), desc=name, unit=" texts", miniters=0, mininterval=1) as bar:
+        maker = _maker(pattern, params, ledger, wanted, None, lambda maker: _show(bar, maker), share)
+        made = maker.run()
+    if len(made.rows) < wanted and made.stopped != "corpus":
+        raise CseflowError(f"the budget of {made.stopped} is spent; all answers are kept in {ledger.path}")
+    sys.stdout.write(
+        f"{ledger.path}: answers for {len(made.rows):,} tuples, {maker.asked:,} requests this time; next, when all "
+        f"{share.of} shares are asked for: dvc repro\n"
+    )
 
 
 def _synthesize(pattern: str, params: Params, ledger: Ledger) -> None:
@@ -114,15 +149,18 @@ def _maker(
     wanted: float,
     sample: int | None,
     progress: Callable[[Maker], None],
+    share: Share = WHOLE,
 ) -> Maker:
     settings, language = params.synthesis, params.corpus.language
+    settings = settings.model_copy(update={"budget": part(settings.budget, settings.price, ledger.spent, share.of)})
     prompt = load_prompt(pattern)
     exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language)
     known = known_sentences(STS)
+    sentences = anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known)
     encode = None if settings.filters.cosine is None else encoder_of(SOURCES / settings.filters.cosine)
     return Maker(
         Order(pattern, wanted, prompt, exemplars, settings, params.seed),
-        islice(anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known), sample),
+        islice(sentences, share.number - 1, sample, share.of),
         backend_of(settings, ANSWER, SOURCES),
         ledger,
         Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known, encode),

@@ -36,3 +36,20 @@ class Purse:
         characters = self._under_way.pop(key)
         self._ratio = max(self._ratio or 0.0, MARGIN * prompt_tokens / max(characters, 1))
         self.spent = self.spent.plus(1, prompt_tokens, completion_tokens)
+
+
+def part(budget: Budget, price: Price, spent: Spent, of: int) -> Budget:
+    """What one of `of` processes that begin now may let the sum come to: what is spent, and its part of the rest."""
+
+    def bound(whole: float | None, so_far: float) -> float | None:
+        return None if whole is None else so_far + (whole - so_far) / of
+
+    if of == 1:
+        return budget
+    return budget.model_copy(
+        update={
+            "requests": bound(budget.requests, spent.requests),
+            "tokens": bound(budget.tokens, spent.tokens),
+            "money": bound(budget.money, spent.money(price)),
+        }
+    )

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -35,44 +37,61 @@ class Spent(NamedTuple):
         return (self.prompt_tokens * price.prompt + self.completion_tokens * price.completion) / 1e6
 
 
-class Ledger:
-    """The answers in the file `path`, by the keys of their requests; opening an existing one goes on with it.
+class Share(NamedTuple):
+    """Every `of`-th sentence from the `number`-th on, counted from 1: what one of `of` processes asks about."""
 
-    A last line that a kill has torn is cut off. One process at a time holds a ledger. In memory is a key's place alone.
+    number: int = 1
+    of: int = 1
+
+    @property
+    def suffix(self) -> str:
+        """Of its ledger's name; the whole has none."""
+        return "" if self.of == 1 else f".{self.number}-of-{self.of}"
+
+
+WHOLE = Share()
+
+
+class Ledger:
+    """The answers in `folder` to one pattern's requests, by their keys; new ones go to the file of `share`.
+
+    A last line that a kill has torn is cut off. One process at a time holds a file, and only shares of one division may
+    be at work together, for their sentences differ. In memory is a key's place alone.
 
     Raises:
-        DataError: another process holds it, or a line other than the last is no answer.
+        DataError: a process holds what it must not, or a line other than the last is no answer.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, folder: Path, pattern: str, share: Share = WHOLE) -> None:
+        self.path = folder / f"{pattern}{share.suffix}.jsonl"
         self.spent = Spent()
-        self._places: dict[str, int] = {}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab+", buffering=0)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._file.close()
-            raise DataError(f"{path} is being written by another process; let it finish, or stop it") from None
-        try:
-            self._read()
-        except DataError:
-            self._file.close()
-            raise
+        self._places: dict[str, tuple[Path, int]] = {}
+        self._held = ExitStack()
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as held:
+            self._file = _locked(held, self.path, "a+", fcntl.LOCK_EX)
+            for path in sorted(folder.glob(f"{pattern}*.jsonl")):
+                beside = path.stem.endswith(f"-of-{share.of}") and share.of > 1
+                if path != self.path and not beside:
+                    _locked(held, path, "r", fcntl.LOCK_SH)
+                whole = self._read(path)
+                if path == self.path:
+                    self._file.truncate(whole)
+            self._held = held.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        self._held.close()
 
     def find(self, key: str) -> Answer | None:
         """The answer to the request `key`, if there is one."""
         if key not in self._places:
             return None
-        with self.path.open("rb") as lines:
-            lines.seek(self._places[key])
+        path, place = self._places[key]
+        with path.open("rb") as lines:
+            lines.seek(place)
             record = json.loads(lines.readline())
         return Answer(*(record[name] for name in FIELDS))
 
@@ -91,11 +110,12 @@ class Ledger:
         if written != len(line):
             self._file.truncate(place)
             raise DataError(f"{self.path} can't be written, the disk is full; make room, and run again")
-        self._take_in(answer, place)
+        self._take_in(answer, self.path, place)
 
-    def _read(self) -> None:
+    def _read(self, path: Path) -> int:
+        """Take a file in; its length without a torn last line."""
         whole = 0
-        with self.path.open("rb") as lines:
+        with path.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     break
@@ -105,11 +125,21 @@ class Ledger:
                 except ValueError:
                     fits = False
                 if not fits:
-                    raise DataError(f"{self.path}, line {number}: no answer; repair the line or remove it")
-                self._take_in(Answer(*(record[name] for name in FIELDS)), whole)
+                    raise DataError(f"{path}, line {number}: no answer; repair the line or remove it")
+                self._take_in(Answer(*(record[name] for name in FIELDS)), path, whole)
                 whole += len(line)
-        self._file.truncate(whole)
+        return whole
 
-    def _take_in(self, answer: Answer, place: int) -> None:
-        self._places.setdefault(answer.key, place)
+    def _take_in(self, answer: Answer, path: Path, place: int) -> None:
+        self._places.setdefault(answer.key, (path, place))
         self.spent = self.spent.plus(1, answer.prompt_tokens, answer.completion_tokens)
+
+
+def _locked(held: ExitStack, path: Path, mode: str, lock: int) -> FileIO:
+    """The file, closed with `held`; what another process writes is refused."""
+    file = held.enter_context(FileIO(path, mode))
+    try:
+        fcntl.flock(file, lock | fcntl.LOCK_NB)
+    except OSError:
+        raise DataError(f"{path} is in use by another process; let it finish, or stop it") from None
+    return file

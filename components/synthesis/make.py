@@ -20,7 +20,8 @@ from components.synthesis.tuples import Sentence, Texts
 from components.text import normal
 
 SAMPLES = 5  # rejected answers kept for each reason
-COHORT = 256  # sentences asked about together: what a budget that ends leaves half made
+PILOT = 64  # sentences asked about first, to learn how many answers pass
+COHORT = 1024  # sentences asked about together: what a budget that ends leaves half made
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,18 @@ class Case:
         return sum(asked == role for asked, _, _ in self.told)
 
 
+class Requests(Iterator[Request]):
+    """What `take` gives; ended where that is None, and going on if it later is not, for a rejected answer's retry."""
+
+    def __init__(self, take: Callable[[], Request | None]) -> None:
+        self._take = take
+
+    def __next__(self) -> Request:
+        if (request := self._take()) is None:
+            raise StopIteration
+        return request
+
+
 class Maker:
     """Makes one order.
 
@@ -131,15 +144,17 @@ class Maker:
         return self.made
 
     def _cohort(self) -> int:
-        """How many sentences will likely be needed for what is missing, and a standard deviation more."""
+        """How many sentences will likely be needed for what is missing, and two standard deviations more."""
         missing = self.order.wanted - len(self.made.rows)
+        if not self.judged:
+            return math.ceil(min(missing, PILOT))
         likely = math.prod(1 - (1 - self._rate(role)) ** self.order.settings.attempts for role in self._roles)
-        return math.ceil(min((missing + math.sqrt(missing * (1 - likely))) / likely, COHORT))
+        return math.ceil(min((missing + 2 * math.sqrt(missing * (1 - likely))) / likely, COHORT))
 
     def _rate(self, role: str) -> float:
-        """Share of the answers for `role` that pass; four in five before there are any."""
+        """Share of the answers for `role` that pass; one in two where there are hardly any."""
         passed, not_passed = self.judged[role, True], self.judged[role, False]
-        return (passed + 4) / (passed + not_passed + 5)
+        return (passed + 2) / (passed + not_passed + 4)
 
     def _ask(self, role: str, cases: list[Case]) -> str | None:
         """Fill `role` of the cases; returns the bound of the budget that did not allow it."""
@@ -147,7 +162,7 @@ class Maker:
         under_way: dict[str, Case] = {}
         short: list[str] = []
 
-        def requests() -> Iterator[Request]:
+        def request() -> Request | None:
             while waiting and not short:
                 case = waiting.popleft()
                 request = self.order.request(role, case.sentence, case.attempts(role), self.backend.model)
@@ -158,12 +173,13 @@ class Maker:
                     waiting.appendleft(case)
                 else:
                     under_way[request.key] = case
-                    yield request
+                    return request
+            return None
 
         while waiting:
             before = self.asked
             short.clear()
-            answers = self.backend.answers(requests())
+            answers = self.backend.answers(Requests(request))
             try:
                 for answer in answers:
                     case = under_way.pop(answer.key)
@@ -194,7 +210,7 @@ class Maker:
 
     def _settle(self, role: str, case: Case, answer: Answer, waiting: deque[Case]) -> None:
         """Judge an answer: the text is taken, asked for again, or the sentence given up."""
-        text = read_answer(answer.text, self._judge.language)
+        text = read_answer(answer.text, self._judge.language, self.order.prompt.openings.get(role, ""))
         reason = self._judge(role, text, case.sentence.text, case.texts)
         case.told.append((role, answer, reason))
         self.judged[role, reason is None] += 1
@@ -202,7 +218,7 @@ class Maker:
             case.texts[role] = text
             self.texts += 1
         elif case.attempts(role) < self.order.settings.attempts:
-            waiting.append(case)
+            waiting.appendleft(case)  # a local model still has the question before it
         else:
             case.failed = True
             self.texts -= len(case.texts)

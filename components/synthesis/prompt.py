@@ -1,4 +1,8 @@
-"""A prompt is a file of `prompts/`: under a heading for each role, in the order of asking, what the model is told."""
+"""A prompt is a file of `prompts/`: under a heading for each role, in the order of asking, what the model is told.
+
+A heading may go on with how the worked answers open, `# negative: No,`: what a small model is shown to begin with has
+it keep to the pattern more often than what it is told. The opening is no part of the text.
+"""
 
 import hashlib
 import json
@@ -34,15 +38,21 @@ class Prompt:
 
     version: str
     instructions: dict[str, str]
+    openings: dict[str, str]
 
     def messages(self, role: str, sentence: str, exemplars: Sequence[Exemplar]) -> Messages:
         """The chat that asks for the text of `role` to `sentence`, after worked examples of the same role."""
-        worked = [turn for exemplar in exemplars for turn in (("user", exemplar.anchor), ("assistant", exemplar.text))]
+        opening = f"{self.openings[role]} " if role in self.openings else ""
+        worked = [
+            turn
+            for exemplar in exemplars
+            for turn in (("user", exemplar.anchor), ("assistant", opening + exemplar.text))
+        ]
         return (("system", self.instructions[role]), *worked, ("user", sentence))
 
 
-def read_answer(answer: str, language: str) -> str:
-    """The first sentence of an answer, or of the text in its JSON object; marks of quotation around it away.
+def read_answer(answer: str, language: str, opening: str = "") -> str:
+    """The first sentence of an answer, or of the text in its JSON object; `opening` and marks of quotation away.
 
     Empty where there is none.
     """
@@ -55,6 +65,9 @@ def read_answer(answer: str, language: str) -> str:
         text = found.get(FIELD)
         answer = text if isinstance(text, str) else ""
     text = " ".join(next(iter(answer.strip().splitlines()), "").split())
+    if opening and text.startswith(opening):
+        text = text.removeprefix(opening).lstrip()
+        text = text[:1].upper() + text[1:]
     quoted = len(text) > 1 and PAIRS.get(text[0]) == text[-1] and not set(text[1:-1]) & {text[0], text[-1]}
     return next(split(text[1:-1].strip() if quoted else text, language), "")
 
@@ -71,11 +84,12 @@ def load_prompt(pattern: str) -> Prompt:
 
 def parse_prompt(content: str, pattern: str, where: str) -> Prompt:
     """As `load_prompt`, of a file's content."""
-    parts = re.split(r"^# +(.+?) *$", content, flags=re.MULTILINE)
-    instructions = {role: " ".join(text.split()) for role, text in zip(parts[1::2], parts[2::2], strict=True)}
+    before, *parts = re.split(r"^# +([^:\n]+?) *(?:: *(.*?))? *$", content, flags=re.MULTILINE)
+    instructions = {role: " ".join(text.split()) for role, text in zip(parts[::3], parts[2::3], strict=True)}
+    openings = {role: opening for role, opening in zip(parts[::3], parts[1::3], strict=True) if opening}
     roles = ROLES[pattern]
-    if parts[0].strip() or set(instructions) != set(roles) or not all(instructions.values()):
+    if before.strip() or set(instructions) != set(roles) or not all(instructions.values()):
         raise ConfigError(
             f"{where} must have a heading `# role` with an instruction below for each of {', '.join(roles)}"
         )
-    return Prompt(hashlib.sha256(content.encode()).hexdigest()[:8], instructions)
+    return Prompt(hashlib.sha256(content.encode()).hexdigest()[:8], instructions, openings)

@@ -112,6 +112,29 @@ def test_requests_are_taken_as_they_are_worked_on(folder: Path) -> None:
     answers.close()
 
 
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_a_question_asked_again_is_answered_as_if_alone(folder: Path, batch_size: int) -> None:
+    """Its prompt, which is in the cache yet, is not read anew."""
+    waiting = prompts(12)
+    asked = []
+
+    class Requests(Iterator[Request]):
+        def __next__(self) -> Request:
+            if not waiting:
+                raise StopIteration
+            asked.append(waiting.pop(0))
+            return asked[-1]
+
+    found = {}
+    for answer in LocalBackend(folder, WARM, batch_size, "fp32").answers(Requests()):
+        found[answer.key] = answer
+        request = next(request for request in asked if request.key == answer.key)
+        if answer.key.count("+") < 2:
+            waiting.insert(0, request._replace(key=answer.key + "+", seed=request.seed + 1000))
+    assert len(found) == 3 * 12
+    assert found == {request.key: answered(folder, WARM, [request], 1)[request.key] for request in asked}
+
+
 def test_no_requests_no_answers(folder: Path) -> None:
     assert list(LocalBackend(folder, WARM, 4, "fp32").answers([])) == []
 

@@ -30,6 +30,19 @@ def test_messages_are_instruction_examples_and_sentence() -> None:
     )
 
 
+def test_worked_answers_begin_as_the_heading_says() -> None:
+    opening = parse_prompt(FILE.replace("# negative", "# negative: No,"), "nli", "nli.md")
+    example = Exemplar("own:1", "A dog ran.", "The dog did not run.")
+    assert opening.messages("negative", "A cat sat.", [example])[2] == ("assistant", "No, The dog did not run.")
+    assert opening.messages("positive", "A cat sat.", [example])[2] == ("assistant", "The dog did not run.")
+
+
+@pytest.mark.parametrize("answer", ["No, the cat ran.", "No,  The cat ran.", "The cat ran."])
+def test_the_opening_is_no_part_of_the_text(answer: str) -> None:
+    assert read_answer(answer, "en", "No,") == "The cat ran."
+    assert read_answer(f'{{"sentence": "{answer}"}}', "en", "No,") == "The cat ran."
+
+
 def test_another_word_makes_another_version() -> None:
     assert parse_prompt(FILE.replace("that", "which"), "nli", "nli.md").version != PROMPT.version
 

@@ -114,6 +114,33 @@ def test_a_second_run_asks_nothing_and_says_what_was_made(
     assert "next: dvc repro" in said
 
 
+def test_shares_ask_side_by_side_and_nothing_twice(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path / "shares", server)
+    shares = [start(folder, "--share", f"{number}/3") for number in (1, 2, 3)]
+    for share in shares:
+        _, error = share.communicate(timeout=300)
+        assert share.returncode == 0, error
+    assert not (folder / "data/tuples").exists()
+    run(folder, monkeypatch)
+    assert len(server.calls) == len({call.content for call in server.calls})
+    whole = project(tmp_path / "whole", server)
+    run(whole, monkeypatch)
+    name = "data/tuples/nli.parquet"
+    assert (folder / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_shares_keep_to_the_budget_together(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, server, budget={"requests": 60})
+    for number in (1, 2, 3):
+        with pytest.raises(CseflowError, match=r"budget of requests is spent; all answers are kept in .*-of-3"):
+            run(folder, monkeypatch, "--share", f"{number}/3")
+    assert 20 < len(server.calls) <= 60
+
+
 def test_sentences_of_the_sts_tasks_are_not_asked_about(
     tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,11 +152,11 @@ def test_a_spent_budget_says_what_was_made_and_what_to_raise(
     tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = project(tmp_path, server, budget={"requests": 100})
-    message = "budget of requests is spent: 38 of 60 tuples are made, from 100 requests, .* synthesis.tuples.nli to 38"
+    message = "budget of requests is spent: 40 of 60 tuples are made, from 100 requests, .* synthesis.tuples.nli to 40"
     with pytest.raises(CseflowError, match=message):
         run(folder, monkeypatch)
     assert not (folder / "data/tuples").exists()
-    run(project(tmp_path, server, budget={"requests": 100}, tuples={"nli": 38, "sts": 38}), monkeypatch)
+    run(project(tmp_path, server, budget={"requests": 100}, tuples={"nli": 40, "sts": 40}), monkeypatch)
     assert len(server.calls) == 100
 
 
@@ -151,7 +178,7 @@ def test_two_processes_do_not_share_a_ledger(
     folder = project(tmp_path, server)
     first = start(folder)
     until(lambda: len(server.calls) > 0)
-    with pytest.raises(DataError, match=r"answers/nli\.jsonl is being written by another process"):
+    with pytest.raises(DataError, match=r"answers/nli\.jsonl is in use by another process"):
         run(folder, monkeypatch)
     first.kill()
     first.communicate()

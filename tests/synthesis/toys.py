@@ -65,6 +65,6 @@ def maker(folder: Path, backend: ToyBackend, wanted: float = 4, sentences: int =
         Order("nli", wanted, PROMPT, {}, section, seed=0),
         iter(SENTENCES[:sentences]),
         backend,
-        Ledger(folder / "nli.jsonl"),
+        Ledger(folder, "nli"),
         Judge("nli", section.filters, "en"),
     )

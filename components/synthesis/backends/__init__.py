@@ -45,7 +45,7 @@ class Backend(Protocol):
     model: str
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
-        """One answer to each request, as soon as it is known.
+        """One answer to each request, as soon as it is known; ended requests are looked at again after each answer.
 
         Raises:
             BackendError: the backend can answer no more; the text says what to do.

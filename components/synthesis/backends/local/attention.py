@@ -29,7 +29,7 @@ class Cache:
         heads: key heads.
         group: query heads of each.
         prefix: of all rows.
-        keys: of each layer, (rows, key heads, dim, room); `values`: (rows, key heads, room, dim).
+        keys: (layers, rows, key heads, dim, room); `values`: (layers, rows, key heads, room, dim).
         seen: (rows,) how many of the prefix's tokens are also the row's: it attends to those alone.
         length: (rows,) tokens of the row's own.
     """
@@ -39,19 +39,19 @@ class Cache:
         self.heads: int = getattr(config, "num_key_value_heads", None) or queries
         self.group = queries // self.heads
         dim = getattr(config, "head_dim", None) or config.hidden_size // queries
-        shape, layers = (rows, self.heads), range(config.num_hidden_layers)
-        self.keys = [torch.empty(*shape, dim, 0, dtype=dtype, device=device) for _ in layers]
-        self.values = [torch.empty(*shape, 0, dim, dtype=dtype, device=device) for _ in layers]
+        shape = (config.num_hidden_layers, rows, self.heads)
+        self.keys = torch.empty(*shape, dim, 0, dtype=dtype, device=device)
+        self.values = torch.empty(*shape, 0, dim, dtype=dtype, device=device)
         self.seen = torch.zeros(rows, dtype=torch.long, device=device)
         self.length = torch.zeros(rows, dtype=torch.long, device=device)
         self.prefix = self.as_prefix([])
 
     def reserve(self, tokens: int) -> None:
         """Room for at least `tokens` tokens of each row."""
-        more = -(-tokens // GROWTH) * GROWTH - self.keys[0].shape[3]
+        more = -(-tokens // GROWTH) * GROWTH - self.keys.shape[-1]
         if more > 0:
-            self.keys = [torch.nn.functional.pad(keys, (0, more)) for keys in self.keys]
-            self.values = [torch.nn.functional.pad(values, (0, 0, 0, more)) for values in self.values]
+            self.keys = torch.nn.functional.pad(self.keys, (0, more))
+            self.values = torch.nn.functional.pad(self.values, (0, 0, 0, more))
 
     def as_prefix(self, tokens: list[int]) -> Prefix:
         """Row 0's first own tokens, which are `tokens`."""
@@ -59,13 +59,13 @@ class Cache:
         keys = [keys[0, ..., :count].contiguous() for keys in self.keys]
         return Prefix(tokens, keys, [values[0, :, :count].contiguous() for values in self.values])
 
-    def move(self, source: int, target: int) -> None:
-        """Put row `source` in the place of row `target`."""
-        length = int(self.length[source])
-        for keys, values in zip(self.keys, self.values, strict=True):
-            keys[target, ..., :length] = keys[source, ..., :length]
-            values[target, :, :length] = values[source, :, :length]
-        self.length[target], self.seen[target] = length, self.seen[source]
+    def swap(self, one: int, other: int) -> None:
+        """Let two rows change places."""
+        pair, back = [one, other], [other, one]
+        length = int(self.length[pair].max())
+        self.keys[:, pair, ..., :length] = self.keys[:, back, ..., :length]
+        self.values[:, pair, :, :length] = self.values[:, back, :, :length]
+        self.length[pair], self.seen[pair] = self.length[back], self.seen[back]
 
 
 class Step:
@@ -98,7 +98,7 @@ class Step:
         row = torch.arange(first, self._rows.stop, device=device)[:, None].expand_as(place)
         self._target = row[real], place[real]
         hidden = torch.arange(self._length, device=device) > place.repeat_interleave(cache.group, 1)[..., None]
-        dtype = cache.keys[0].dtype
+        dtype = cache.keys.dtype
         self._bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)[:, None]
         self._prefix_bias = None
         if bool((cache.seen[self._rows] < len(cache.prefix.tokens)).any()):

@@ -20,6 +20,7 @@ from components.synthesis.backends.local.packed import pack
 from components.synthesis.backends.local.sampling import draw
 
 PORTION = 512  # tokens that are read at a time: enough for the matrix products, few enough for the caches
+TOGETHER = 4  # new prompts are read when there are as many as this part of a batch
 KEPT = 0.75  # of the prompts' common beginning, if an earlier call's prefix holds that much, it is not read anew
 
 
@@ -36,8 +37,8 @@ class LocalBackend:
     """A causal language model on the GPU, or else on the CPU.
 
     The prompts' common beginning is computed once and attended to by all rows; a row that ends makes room for the next
-    request at once; a row's draws come from its request's seed alone, so an answer does not depend on what is beside it
-    (rounding aside).
+    request at once, and if that asks the same again, its prompt is not read anew; a row's draws come from its request's
+    seed alone, so an answer does not depend on what is beside it (rounding aside).
 
     Args:
         path: a transformers folder, a GGUF file, or a folder with one; a GGUF is converted once.
@@ -76,23 +77,28 @@ class LocalBackend:
         """
         source = iter(requests)
         cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
-        rows: list[_Row] = []
-        exhausted = False
+        rows: list[_Row] = []  # in the cache's first places; in the others is what the last ones there left
+        left: list[list[int]] = [[] for _ in range(self._batch_size)]  # prompts in the cache, by place
+        waiting: list[_Row] = []  # to be read together: a pass has its costs, however few take part
         while True:
-            free = self._batch_size - len(rows)
-            if not exhausted and free >= max(1, self._batch_size // 8):
-                new = [self._row(request) for request in islice(source, free)]
-                exhausted = len(new) < free
-                if new:
-                    if not rows:
-                        self._share(cache, [row.prompt for row in new])
-                    for some in _portions(new, cache.prefix):
-                        logits = self._begin(cache, len(rows), some)
-                        rows += some
-                        yield from self._advance(cache, rows, len(rows) - len(some), logits)
+            for request in islice(source, self._batch_size - len(rows) - len(waiting)):
+                row = self._row(request)
+                if self._found(cache, len(rows), row, left):
+                    rows.append(row)
+                else:
+                    waiting.append(row)
+            if waiting and (not rows or len(waiting) >= self._batch_size // TOGETHER):
+                if not rows and self._share(cache, [row.prompt for row in waiting]):
+                    left = [[] for _ in left]
+                for some in _portions(waiting, cache.prefix):
+                    logits = self._begin(cache, len(rows), some)
+                    left[len(rows) : len(rows) + len(some)] = [row.prompt for row in some]
+                    rows += some
+                    yield from self._advance(cache, rows, len(rows) - len(some), logits, left)
+                waiting = []
             if rows:
-                yield from self._advance(cache, rows, 0, self._next(cache, rows))
-            elif exhausted:
+                yield from self._advance(cache, rows, 0, self._next(cache, rows), left)
+            elif not waiting:
                 return
 
     def _row(self, request: Request) -> _Row:
@@ -110,8 +116,11 @@ class LocalBackend:
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
         return _Row(request, list(prompt), [], uniforms)
 
-    def _share(self, cache: Cache, prompts: list[list[int]]) -> None:
-        """Give the cache the prompts' common beginning; the one of an earlier call, if it is nearly as long."""
+    def _share(self, cache: Cache, prompts: list[list[int]]) -> bool:
+        """Give the cache the prompts' common beginning, or that of an earlier call, if it is nearly as long.
+
+        Whether the cache had another one, to which its rows' own tokens belong.
+        """
         common = min(_common(prompts[0], prompt) for prompt in prompts)
         if self._prefix is None or min(_common(self._prefix.tokens, prompt) for prompt in prompts) < KEPT * common:
             tokens = prompts[0][:common] if len(prompts) > 1 else []
@@ -119,7 +128,20 @@ class LocalBackend:
                 cache.seen[0] = cache.length[0] = 0
                 self._forward(tokens, Step(cache, 0, [len(tokens)]))
             self._prefix = cache.as_prefix(tokens)
+        another = cache.prefix is not self._prefix
         cache.prefix = self._prefix
+        return another
+
+    def _found(self, cache: Cache, place: int, row: _Row, left: list[list[int]]) -> bool:
+        """Whether the row's prompt is in the cache; if so, it is brought to `place`, all but its last token read."""
+        at = next((at for at in range(place, len(left)) if left[at] == row.prompt), None)
+        if at is None:
+            return False
+        if at != place:
+            cache.swap(at, place)
+            left[at], left[place] = left[place], left[at]
+        cache.length[place] = len(row.prompt) - 1 - cache.seen[place]
+        return True
 
     def _begin(self, cache: Cache, first: int, new: list[_Row]) -> Tensor:
         """Read the new rows' prompts, as far as the prefix does not hold them; the logits after each."""
@@ -131,7 +153,8 @@ class LocalBackend:
         return self._forward([token for tokens in own for token in tokens], step)
 
     def _next(self, cache: Cache, rows: list[_Row]) -> Tensor:
-        return self._forward([row.answer[-1] for row in rows], Step(cache, 0, [1] * len(rows)))
+        tokens = [(row.answer or row.prompt)[-1] for row in rows]
+        return self._forward(tokens, Step(cache, 0, [1] * len(rows)))
 
     @torch.inference_mode()
     def _forward(self, tokens: list[int], step: Step) -> Tensor:
@@ -141,7 +164,9 @@ class LocalBackend:
         return self._model.get_output_embeddings()(hidden.last_hidden_state[0, step.last])
 
     @torch.inference_mode()
-    def _advance(self, cache: Cache, rows: list[_Row], first: int, logits: Tensor) -> list[Answer]:
+    def _advance(
+        self, cache: Cache, rows: list[_Row], first: int, logits: Tensor, left: list[list[int]]
+    ) -> list[Answer]:
         """Draw a token for the rows from `first` on; those that end leave `rows`, the last ones taking their places."""
         uniforms = torch.tensor(np.array([row.uniforms[len(row.answer)] for row in rows[first:]]))
         drawn = draw(logits, uniforms.to(logits.device), self._sampling.temperature, self._sampling.top_p)
@@ -154,8 +179,9 @@ class LocalBackend:
                 finished.append(self._answer(row))
                 last = len(rows) - 1
                 if place != last:
-                    cache.move(last, place)
+                    cache.swap(last, place)
                     rows[place] = rows[last]
+                    left[last], left[place] = left[place], left[last]
                 rows.pop()
         return finished
 
