@@ -1,4 +1,4 @@
-"""Cost with size: corpus, augmentation and training on 1×, 4× and 16× the data, each in a process of its own.
+"""Cost with size: corpus, augmentation, synthesis, training on 1×, 4× and 16× the data, each in a process of its own.
 
 The figure is the growth from 1×: of the seconds a unit (a fixed start makes it fall, which is not held against it), and
 of the peak of memory. Rounds go through the sizes one after the other; medians over the rounds are compared.
@@ -7,9 +7,10 @@ of the peak of memory. Rounds go through the sizes one after the other; medians 
 import bz2
 import os
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -19,11 +20,14 @@ from benchmarks.corpus import dump
 from benchmarks.harness import Row, bounded, main
 from benchmarks.memory import project, train
 from benchmarks.sizes import Cost, cost_apart
+from components.errors import CseflowError
 from components.paths import SOURCES, VIEWS
+from components.synthesis.backends import Answer, Request
 
 TIMES = (1, 4, 16)
 ROUNDS = 3
 SENTENCES = 62_500  # of augmentation and training at 1×
+TUPLES = 500  # of synthesis at 1×
 # A word for each copy of the dump, so that no sentence of it is another's duplicate.
 PLACES = ["old", "new", "great", "small", "north", "south", "east", "west"]
 PLACES += ["first", "last", "upper", "lower", "inner", "outer", "red", "blue"]
@@ -62,6 +66,43 @@ def augmentation(folder: Path) -> float:
     for view in params.augmentation.views:
         if view != params.augmentation.identity:
             make_view(view, params, views=VIEWS / "train")
+    return time.perf_counter() - start
+
+
+class Ready:
+    """A backend that has every answer at once: what is left of a synthesis is its bookkeeping."""
+
+    name = model = "ready"
+
+    def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        for request in requests:
+            instruction, sentence = request.messages[0][1], request.messages[-1][1]
+            words = sentence.rstrip(".").split()
+            saw = "Nobody saw a" if "denial" in instruction else "Somebody saw the"
+            yield Answer(request.key, f"{saw} {words[2]} at the {words[-1]} on day {words[6]}.", 100, 10)
+
+
+def synthesis(folder: Path, tuples: int) -> float:
+    from components.config.synthesis import Synthesis
+    from components.synthesis.filters import Judge
+    from components.synthesis.ledger import Ledger
+    from components.synthesis.make import Maker, Order
+    from components.synthesis.prompt import load_prompt
+    from components.synthesis.tuples import Sentence
+
+    settings = Synthesis()
+    sentences = (
+        Sentence(day, f"The old {animal} seen on day {day} was near the {place}.")
+        for day in range(tuples)
+        for animal, place in [(("cat", "dog", "owl", "fox")[day % 4], ("river", "house", "bridge")[day % 3])]
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    start = time.perf_counter()
+    with Ledger(folder, "nli") as ledger:
+        order = Order("nli", tuples, load_prompt("nli"), {}, settings, seed=0)
+        made = Maker(order, sentences, Ready(), ledger, Judge("nli", settings.filters, "en")).run()
+    if len(made.rows) < 0.9 * tuples:
+        raise CseflowError(f"only {len(made.rows)} of {tuples} tuples were accepted: {dict(made.rejected)}")
     return time.perf_counter() - start
 
 
@@ -105,6 +146,9 @@ def measure(quick: bool) -> Iterator[Row]:
         yield from growth("corpus", costs, lambda each: each, {"unit": "the embedded profile's dump"})
         costs = measured(lambda each: cost_apart(augmentation, projects[each]), rounds, times)
         yield from growth("augmentation", costs, lambda each: each, {"unit": f"four views of {sentences:,} sentences"})
+        count = TUPLES // 10 if quick else TUPLES
+        costs = measured(lambda each: cost_apart(synthesis, folder / "answers", each * count), rounds, times)
+        yield from growth("synthesis without its LLM", costs, lambda each: each, {"unit": f"{count:,} tuples"})
         checkpoint = (SOURCES / "encoder").resolve()
         costs = measured(lambda each: cost_apart(train, projects[each], checkpoint, 8), rounds, times)
         yield from growth("training", costs, lambda each: 1, {"unit": f"a step on {sentences:,} sentences and more"})

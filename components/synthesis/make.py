@@ -101,8 +101,8 @@ class Requests(Iterator[Request]):
 class Maker:
     """Makes one order.
 
-    A cohort of sentences is asked for one role after the other, since the questions of a role begin alike, which a
-    local model need not read twice. Who has no text for a role after `attempts` answers is asked no more. The tuples
+    A cohort of sentences is asked about together, each for one role after the other. Who has no text for a role after
+    `attempts` answers is asked no more. The tuples
     are those of the first sentences, in the given order, that got all texts: which answer came first, or in which call
     of the stage, plays no part.
     """
@@ -138,8 +138,7 @@ class Maker:
             cohort = [Case(sentence) for sentence in islice(self._sentences, self._cohort())]
             if not cohort:
                 self.made.stopped = "corpus"
-            for role in self._roles:
-                self.made.stopped = self.made.stopped or self._ask(role, [case for case in cohort if not case.failed])
+            self.made.stopped = self.made.stopped or self._ask(cohort)
             self._take(cohort)
         return self.made
 
@@ -156,18 +155,19 @@ class Maker:
         passed, not_passed = self.judged[role, True], self.judged[role, False]
         return (passed + 2) / (passed + not_passed + 4)
 
-    def _ask(self, role: str, cases: list[Case]) -> str | None:
-        """Fill `role` of the cases; returns the bound of the budget that did not allow it."""
-        waiting = deque(cases)
+    def _ask(self, cohort: list[Case]) -> str | None:
+        """Fill the roles of the cases; returns the bound of the budget that did not allow it."""
+        waiting = deque(cohort)
         under_way: dict[str, Case] = {}
         short: list[str] = []
 
         def request() -> Request | None:
             while waiting and not short:
                 case = waiting.popleft()
+                role = self._role(case)
                 request = self.order.request(role, case.sentence, case.attempts(role), self.backend.model)
                 if (answer := self.ledger.find(request.key)) is not None:
-                    self._settle(role, case, answer, waiting)
+                    self._settle(case, answer, waiting)
                 elif bound := self.purse.take(request.key, sum(len(content) for _, content in request.messages)):
                     short.append(bound)
                     waiting.appendleft(case)
@@ -183,8 +183,8 @@ class Maker:
             try:
                 for answer in answers:
                     case = under_way.pop(answer.key)
-                    self._keep(role, case, answer)
-                    self._settle(role, case, answer, waiting)
+                    self._keep(case, answer)
+                    self._settle(case, answer, waiting)
             finally:
                 if isinstance(answers, Generator):
                     answers.close()
@@ -194,7 +194,12 @@ class Maker:
                 return short[0]
         return None
 
-    def _keep(self, role: str, case: Case, answer: Answer) -> None:
+    def _role(self, case: Case) -> str:
+        """The first that a case has no text for."""
+        return next(role for role in self._roles if role not in case.texts)
+
+    def _keep(self, case: Case, answer: Answer) -> None:
+        role = self._role(case)
         self.ledger.add(
             answer,
             backend=self.backend.name,
@@ -208,8 +213,9 @@ class Maker:
         self.asked += 1
         self.purse.settle(answer.key, answer.prompt_tokens, answer.completion_tokens)
 
-    def _settle(self, role: str, case: Case, answer: Answer, waiting: deque[Case]) -> None:
-        """Judge an answer: the text is taken, asked for again, or the sentence given up."""
+    def _settle(self, case: Case, answer: Answer, waiting: deque[Case]) -> None:
+        """Judge an answer: the text is taken and the next asked for, it is asked for again, or the case is given up."""
+        role = self._role(case)
         text = read_answer(answer.text, self._judge.language, self.order.prompt.openings.get(role, ""))
         reason = self._judge(role, text, case.sentence.text, case.texts)
         case.told.append((role, answer, reason))
@@ -217,6 +223,8 @@ class Maker:
         if reason is None:
             case.texts[role] = text
             self.texts += 1
+            if len(case.texts) < len(self._roles):
+                waiting.append(case)
         elif case.attempts(role) < self.order.settings.attempts:
             waiting.appendleft(case)  # a local model still has the question before it
         else:

@@ -1,4 +1,4 @@
-"""Attention of many rows to one shared prefix and to their own tokens, over preallocated keys and values."""
+"""Attention of many rows to prefixes that they share and to their own tokens, over preallocated keys and values."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import AttentionInterface, PretrainedConfig
 
 NAME = "shared_prefix"
-HIDDEN = -1e30  # added to a score; finite, for a row may see nothing of the prefix
+HIDDEN = -1e30  # added to a score; finite, for a row may see nothing of the prefixes
 GROWTH = 32  # tokens by which the rows' room grows
 
 
@@ -21,16 +21,17 @@ class Prefix(NamedTuple):
 
 
 class Cache:
-    """Keys and values of a prefix, held once, and of the rows' own tokens.
+    """Keys and values of prefixes, held once, and of the rows' own tokens.
 
-    A matrix product for all rows takes the prefix's keys and values as they lie: nothing is copied per row.
+    A matrix product for all rows takes the prefixes' keys and values as they lie, end to end: none is copied per row.
 
     Attributes:
         heads: key heads.
         group: query heads of each.
-        prefix: of all rows.
+        prefix: the prefixes, end to end.
         keys: (layers, rows, key heads, dim, room); `values`: (layers, rows, key heads, room, dim).
-        seen: (rows,) how many of the prefix's tokens are also the row's: it attends to those alone.
+        begin: (rows,) where the row's prefix begins.
+        seen: (rows,) how many of its tokens are also the row's: it attends to those alone.
         length: (rows,) tokens of the row's own.
     """
 
@@ -42,6 +43,7 @@ class Cache:
         shape = (config.num_hidden_layers, rows, self.heads)
         self.keys = torch.empty(*shape, dim, 0, dtype=dtype, device=device)
         self.values = torch.empty(*shape, 0, dim, dtype=dtype, device=device)
+        self.begin = torch.zeros(rows, dtype=torch.long, device=device)
         self.seen = torch.zeros(rows, dtype=torch.long, device=device)
         self.length = torch.zeros(rows, dtype=torch.long, device=device)
         self.prefix = self.as_prefix([])
@@ -59,13 +61,24 @@ class Cache:
         keys = [keys[0, ..., :count].contiguous() for keys in self.keys]
         return Prefix(tokens, keys, [values[0, :, :count].contiguous() for values in self.values])
 
+    def add(self, prefix: Prefix) -> int:
+        """Lay a prefix behind those that are there; where it begins."""
+        tokens, keys, values = self.prefix
+        self.prefix = Prefix(
+            tokens + prefix.tokens,
+            [torch.cat(pair, -1) for pair in zip(keys, prefix.keys, strict=True)],
+            [torch.cat(pair, -2) for pair in zip(values, prefix.values, strict=True)],
+        )
+        return len(tokens)
+
     def swap(self, one: int, other: int) -> None:
         """Let two rows change places."""
         pair, back = [one, other], [other, one]
         length = int(self.length[pair].max())
         self.keys[:, pair, ..., :length] = self.keys[:, back, ..., :length]
         self.values[:, pair, :, :length] = self.values[:, back, :, :length]
-        self.length[pair], self.seen[pair] = self.length[back], self.seen[back]
+        for of_row in (self.length, self.begin, self.seen):
+            of_row[pair] = of_row[back]
 
 
 class Step:
@@ -101,11 +114,13 @@ class Step:
         dtype = cache.keys.dtype
         self._bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)[:, None]
         self._prefix_bias = None
-        if bool((cache.seen[self._rows] < len(cache.prefix.tokens)).any()):
-            hidden = torch.arange(len(cache.prefix.tokens), device=device) >= cache.seen[self._rows, None, None]
-            self._prefix_bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)[
-                :, None
-            ]
+        start = cache.begin[self._rows, None, None]
+        end = start + cache.seen[self._rows, None, None]
+        column = torch.arange(len(cache.prefix.tokens), device=device)
+        hidden = (column < start) | (column >= end)
+        if bool(hidden.any()):
+            self._prefix_bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)
+            self._prefix_bias = self._prefix_bias[:, None]
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """(tokens, heads, dim), with `query` of the same shape, `key` and `value` of (tokens, key heads, dim)."""
@@ -126,7 +141,7 @@ class Step:
         queries = grouped.reshape(count, heads, -1, dim)  # of row, key head, query and group
         scores = torch.matmul(queries, keys).add_(self._bias)
         prefix = len(cache.prefix.tokens)
-        if prefix:  # its keys have no rows: all rows' queries are multiplied with them at once
+        if prefix:  # whose keys have no rows: all rows' queries are multiplied with them at once
             shared = torch.matmul(queries.transpose(0, 1).reshape(heads, -1, dim), cache.prefix.keys[layer])
             shared = shared.view(heads, count, -1, prefix).transpose(0, 1)
             if self._prefix_bias is not None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -21,24 +22,36 @@ from components.synthesis.backends.local.sampling import draw
 
 PORTION = 512  # tokens that are read at a time: enough for the matrix products, few enough for the caches
 TOGETHER = 4  # new prompts are read when there are as many as this part of a batch
-KEPT = 0.75  # of the prompts' common beginning, if an earlier call's prefix holds that much, it is not read anew
+HEADS = 8  # beginnings of prompts that are kept
 
 
 class _Row(NamedTuple):
-    """A request being answered: its prompt, the answer's tokens so far, and a uniform draw for each there may be."""
+    """A request being answered.
+
+    Attributes:
+        prompt: its tokens; `seen` of them are those of the prefix that begins at `begin`.
+        answer: tokens so far.
+        uniforms: a draw for each that there may be.
+    """
 
     request: Request
     prompt: list[int]
     answer: list[int]
     uniforms: np.ndarray
+    begin: int
+    seen: int
+
+    @property
+    def unread(self) -> int:
+        return len(self.prompt) - self.seen
 
 
 class LocalBackend:
     """A causal language model on the GPU, or else on the CPU.
 
-    The prompts' common beginning is computed once and attended to by all rows; a row that ends makes room for the next
-    request at once, and if that asks the same again, its prompt is not read anew; a row's draws come from its request's
-    seed alone, so an answer does not depend on what is beside it (rounding aside).
+    What comes before a request's last message is read once for all that have the same. A row that ends makes room for
+    the next request at once, and if that asks the same again, its prompt is not read anew. A row's draws come from its
+    request's seed alone, so an answer does not depend on what is beside it (rounding aside).
 
     Args:
         path: a transformers folder, a GGUF file, or a folder with one; a GGUF is converted once.
@@ -65,7 +78,7 @@ class LocalBackend:
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         pack(self._model, batch_size)
         self._sampling, self._batch_size = sampling, batch_size
-        self._prefix: Prefix | None = None
+        self._heads: dict[tuple[tuple[str, str], ...], Prefix] = {}
         ends = model.generation_config.eos_token_id
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
@@ -79,18 +92,17 @@ class LocalBackend:
         cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
         rows: list[_Row] = []  # in the cache's first places; in the others is what the last ones there left
         left: list[list[int]] = [[] for _ in range(self._batch_size)]  # prompts in the cache, by place
+        begins: dict[tuple[tuple[str, str], ...], int] = {}  # of the prefixes in the cache
         waiting: list[_Row] = []  # to be read together: a pass has its costs, however few take part
         while True:
             for request in islice(source, self._batch_size - len(rows) - len(waiting)):
-                row = self._row(request)
+                row = self._row(request, cache, begins)
                 if self._found(cache, len(rows), row, left):
                     rows.append(row)
                 else:
                     waiting.append(row)
             if waiting and (not rows or len(waiting) >= self._batch_size // TOGETHER):
-                if not rows and self._share(cache, [row.prompt for row in waiting]):
-                    left = [[] for _ in left]
-                for some in _portions(waiting, cache.prefix):
+                for some in _portions(waiting):
                     logits = self._begin(cache, len(rows), some)
                     left[len(rows) : len(rows) + len(some)] = [row.prompt for row in some]
                     rows += some
@@ -101,7 +113,7 @@ class LocalBackend:
             elif not waiting:
                 return
 
-    def _row(self, request: Request) -> _Row:
+    def _row(self, request: Request, cache: Cache, begins: dict[tuple[tuple[str, str], ...], int]) -> _Row:
         messages = [{"role": role, "content": content} for role, content in request.messages]
         begun = messages[-1]["role"] == "assistant"
         prompt = self._tokenizer.apply_chat_template(
@@ -114,23 +126,29 @@ class LocalBackend:
                 f"{self._sampling.max_tokens} is more than the {longest} that {self.model} can hold; shorten it"
             )
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
-        return _Row(request, list(prompt), [], uniforms)
+        head = request.messages[: -2 if begun else -1]
+        if head not in begins and len(begins) < HEADS and head:
+            begins[head] = cache.add(self._read(head))
+        seen = 0
+        if head in begins:
+            seen = min(_common(cache.prefix.tokens[begins[head] :], prompt), len(prompt) - 1)
+        return _Row(request, list(prompt), [], uniforms, begins.get(head, 0), seen)
 
-    def _share(self, cache: Cache, prompts: list[list[int]]) -> bool:
-        """Give the cache the prompts' common beginning, or that of an earlier call, if it is nearly as long.
-
-        Whether the cache had another one, to which its rows' own tokens belong.
-        """
-        common = min(_common(prompts[0], prompt) for prompt in prompts)
-        if self._prefix is None or min(_common(self._prefix.tokens, prompt) for prompt in prompts) < KEPT * common:
-            tokens = prompts[0][:common] if len(prompts) > 1 else []
+    def _read(self, head: tuple[tuple[str, str], ...]) -> Prefix:
+        """What comes before the last message of a prompt, as a prefix; it is kept."""
+        if head not in self._heads:
+            messages = [{"role": role, "content": content} for role, content in head]
+            try:
+                tokens = list(self._tokenizer.apply_chat_template(messages, return_dict=False))
+            except TemplateError:  # of a template that takes whole chats alone
+                tokens = []
+            cache = Cache(self._model.config, 1, self._model.dtype, self._model.device)
             if tokens:
-                cache.seen[0] = cache.length[0] = 0
                 self._forward(tokens, Step(cache, 0, [len(tokens)]))
-            self._prefix = cache.as_prefix(tokens)
-        another = cache.prefix is not self._prefix
-        cache.prefix = self._prefix
-        return another
+            self._heads[head] = cache.as_prefix(tokens)
+            if len(self._heads) > HEADS:
+                del self._heads[next(iter(self._heads))]
+        return self._heads[head]
 
     def _found(self, cache: Cache, place: int, row: _Row, left: list[list[int]]) -> bool:
         """Whether the row's prompt is in the cache; if so, it is brought to `place`, all but its last token read."""
@@ -144,13 +162,13 @@ class LocalBackend:
         return True
 
     def _begin(self, cache: Cache, first: int, new: list[_Row]) -> Tensor:
-        """Read the new rows' prompts, as far as the prefix does not hold them; the logits after each."""
-        seen = [min(_common(cache.prefix.tokens, row.prompt), len(row.prompt) - 1) for row in new]
-        own = [row.prompt[skip:] for row, skip in zip(new, seen, strict=True)]
-        cache.seen[first : first + len(new)] = torch.tensor(seen)
-        cache.length[first : first + len(new)] = 0
-        step = Step(cache, first, [len(tokens) for tokens in own])
-        return self._forward([token for tokens in own for token in tokens], step)
+        """Read the new rows' prompts, as far as the prefixes do not hold them; the logits after each."""
+        places = slice(first, first + len(new))
+        cache.begin[places] = torch.tensor([row.begin for row in new])
+        cache.seen[places] = torch.tensor([row.seen for row in new])
+        cache.length[places] = 0
+        step = Step(cache, first, [row.unread for row in new])
+        return self._forward([token for row in new for token in row.prompt[row.seen :]], step)
 
     def _next(self, cache: Cache, rows: list[_Row]) -> Tensor:
         tokens = [(row.answer or row.prompt)[-1] for row in rows]
@@ -191,11 +209,11 @@ class LocalBackend:
         return Answer(row.request.key, (begun if role == "assistant" else "") + text, len(row.prompt), len(row.answer))
 
 
-def _portions(new: list[_Row], prefix: Prefix) -> Iterator[list[_Row]]:
-    """`new` by length, in portions of at most `PORTION` tokens, padding included, that the prefix does not hold."""
+def _portions(new: list[_Row]) -> Iterator[list[_Row]]:
+    """`new` by length, in portions of at most `PORTION` unread tokens, padding included."""
     portion: list[_Row] = []
-    for row in sorted(new, key=lambda row: len(row.prompt)):
-        if portion and (len(portion) + 1) * (len(row.prompt) - len(prefix.tokens)) > PORTION:
+    for row in sorted(new, key=lambda row: row.unread):
+        if portion and (len(portion) + 1) * row.unread > PORTION:
             yield portion
             portion = []
         portion.append(row)
@@ -203,5 +221,5 @@ def _portions(new: list[_Row], prefix: Prefix) -> Iterator[list[_Row]]:
 
 
 def _common(one: list[int], other: list[int]) -> int:
-    """How many tokens two prompts begin with alike."""
+    """How many tokens two sequences begin with alike."""
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
