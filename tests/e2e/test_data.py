@@ -1,5 +1,6 @@
-"""Many dump shards on a Dask cluster: the bytes that DVC's stages alone make."""
+"""The data's shards on a Dask cluster: the bytes that DVC's stages alone make, and no request made twice."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from ruamel.yaml import YAML
 from components.augmentation.shards import make_view
 from components.config import load_params
 from components.corpus.build import build
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import Project, lay_out
 from tests.project import REPOSITORY, sentences
+from tests.synthesis.chat_server import ChatServer
 
 pytestmark = pytest.mark.e2e
 ON_DASK = "from flows.data import on_dask, workers; on_dask.with_options(task_runner=workers('local'))()"
@@ -68,3 +70,24 @@ def test_a_dask_cluster_makes_the_same_bytes(project: Project, tmp_path: Path) -
     assert said.count("Finished in state Completed") >= 5 + 2 * 5, said[-4000:]  # files; views of both splits
     assert made(project.folder / "data") == made(tmp_path / "alone")
     assert not list(project.folder.glob("data/**/.*.work/*"))
+
+
+def test_synthesis_is_divided_among_a_clusters_tasks(tmp_path: Path, tiny_encoder: Path, llm: ChatServer) -> None:
+    project = lay_out(tmp_path / "project", tiny_encoder, llm)
+    yaml = YAML()
+    params = yaml.load(project.folder / "params.yaml")
+    params["dask"] = {"scheduler": "local", "synthesis_shares": 2}
+    yaml.dump(params, project.folder / "params.yaml")
+    for command in (["dvc", "repro", "-q", "fetch"], ["python", "-c", ON_DASK], ["dvc", "repro", "-q", "synthesize"]):
+        done = project.run(*command)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    for pattern in ("nli", "sts"):
+        records = [
+            json.loads(line)
+            for path in project.folder.glob(f"answers/{pattern}*.jsonl")
+            for line in path.read_text().splitlines()
+        ]
+        assert len(records) == len({record["key"] for record in records}) >= 120 * 2
+        shares = [project.folder / f"answers/{pattern}.{number}-of-2.jsonl" for number in (1, 2)]
+        assert sum(path.read_text().count("\n") for path in shares) > 0.8 * len(records)
+        assert (project.folder / f"data/tuples/{pattern}.parquet").is_file()
