@@ -2,7 +2,9 @@
 
 Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", section 3.2, with Spearman's
 correlation in the place of BLEU. A resample only changes how often each pair counts, so nothing is sorted anew: with
-the pairs sorted once, cumulative counts are the resampled ranks.
+the pairs sorted once, cumulative counts are the resampled ranks. Their squares need no ranks at all, for they differ
+from those of ranks without ties by the cubes of the ties' sizes (Kendall 1945, "The treatment of ties in ranking
+problems").
 """
 
 import os
@@ -17,8 +19,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from components.evaluation.sts import spearman
 
-BLOCK = 32  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
+BLOCK = 64  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
 FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -90,50 +93,69 @@ def paired_bootstrap(
 def resample_indices(task: str, pairs: int, *, resamples: int, seed: int) -> NDArray[np.int64]:
     """The pairs that `paired_bootstrap` draws for `task`, with replacement: shape (resamples, pairs)."""
     blocks = -(-resamples // BLOCK)
-    return np.concatenate([_draw(task, pairs, block, seed) for block in range(blocks)])[:resamples]
-
-
-def _draw(task: str, pairs: int, block: int, seed: int) -> NDArray[np.int64]:
-    # Every block has its own stream, so that the number of threads changes nothing.
-    stream = np.random.default_rng([seed, zlib.crc32(task.encode()), block])
-    return stream.integers(pairs, size=(BLOCK, pairs))
+    room = _Room(pairs)
+    return np.concatenate([room.draw(task, block, seed).copy() for block in range(blocks)])[:resamples]
 
 
 class _Room:
     """Arrays for one block of resamples of one task, used again for every block: fresh ones cost more than the sums."""
 
     def __init__(self, pairs: int) -> None:
-        self.counts = np.empty((BLOCK, pairs), np.int32)  # how often each pair was drawn
-        self.sorted = np.empty((BLOCK, pairs), np.int32)  # the same, in the order of one array's values
-        self.below = np.zeros((BLOCK, pairs + 1), np.int32)  # how many drawn pairs stand before each of the sorted
-        self.gold = np.empty((BLOCK, pairs), np.int32)  # gold's ranks, in the order of gold
-        self.ranks, self.weighted = np.empty((2, BLOCK, pairs))  # ranks of the sorted; and times how often drawn
+        self.counts, self.weighted, self.sorted, self.ranks = np.empty((4, BLOCK, pairs), np.int32)
+        self.below = np.zeros((BLOCK, pairs + 1), np.int32)
+        self.factors = np.empty((2, BLOCK, pairs))
+        self.indices = np.empty((BLOCK, pairs), np.int64)
+
+    def draw(self, task: str, block: int, seed: int) -> NDArray[np.int64]:
+        """The pairs of a block's resamples, (BLOCK, pairs), overwritten by the next draw."""
+        # Every block has its own stream, so that the number of threads changes nothing.
+        stream = np.random.Generator(np.random.SFC64([seed, zlib.crc32(task.encode()), block]))
+        uniform = stream.random(out=self.factors[0])
+        uniform *= self.indices.shape[1]
+        np.copyto(self.indices, uniform, casting="unsafe")
+        return self.indices
+
+    def count(self, task: str, block: int, seed: int) -> None:
+        """Have in `counts` how often each pair was drawn."""
+        for counts, indices in zip(self.counts, self.draw(task, block, seed), strict=True):
+            counts[:] = np.bincount(indices, minlength=len(counts))
+        self.cubes = _cubes(self.counts)
+
+
+def _cubes(sizes: IntArray) -> FloatArray:
+    """(resamples, distinct) to (resamples,): the sums of the cubes."""
+    return np.einsum("rd,rd,rd->r", sizes, sizes, sizes, dtype=np.float64)
 
 
 class _Order(NamedTuple):
-    """One array sorted, and cut where its value changes."""
+    """One array's pairs by their values."""
 
-    order: NDArray[np.intp]  # (pairs,)
-    bounds: NDArray[np.intp]  # (distinct + 1,): where among the sorted each distinct value begins, and the end
+    order: NDArray[np.intp]  # (pairs,): sorted
+    starts: NDArray[np.intp]  # (distinct,): where among the sorted each distinct value begins
+    value: NDArray[np.intp]  # (pairs,): which of the distinct values each pair has
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Order":
-        _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
-        return cls(np.argsort(group, kind="stable"), np.concatenate([[0], np.cumsum(sizes)]))
+        _, value, sizes = np.unique(values, return_inverse=True, return_counts=True)
+        return cls(np.argsort(value, kind="stable"), np.cumsum(sizes) - sizes, value)
 
-    def rank(self, room: _Room, out: NDArray[np.int32]) -> None:
-        """Write twice the mid-rank, less 1, of each sorted pair to `out` (resamples, pairs), the rest to `room`."""
-        np.take(room.counts, self.order, axis=1, out=room.sorted, mode="clip")
-        np.cumsum(room.sorted, axis=1, dtype=np.int32, out=room.below[:, 1:])
-        room.weighted[:] = room.sorted
+    def sums(self, amounts: IntArray, out: IntArray) -> IntArray:
+        """The sum of the pairs' `amounts` (resamples, pairs) for each distinct value: (resamples, distinct)."""
+        np.take(amounts, self.order, axis=1, out=out, mode="clip")
+        return out if len(self.starts) == len(self.order) else np.add.reduceat(out, self.starts, axis=1, dtype=np.int64)
+
+    def rank(self, room: _Room) -> tuple[IntArray, FloatArray]:
+        """Twice the mid-rank, less 1, of each distinct value, (resamples, distinct); the sum of ties' sizes cubed.
+
+        Where no values are alike, a tie is a pair that was drawn several times.
+        """
+        sizes = self.sums(room.counts, room.sorted)
+        distinct = sizes.shape[1]
+        below = room.below[:, : distinct + 1]
+        np.cumsum(sizes, axis=1, dtype=np.int32, out=below[:, 1:])
         # Ranks from below[start] + 1 to below[end] are tied; their mean is half of below[start] + below[end] + 1.
-        if len(self.bounds) == room.below.shape[1]:
-            np.add(room.below[:, :-1], room.below[:, 1:], out=out)
-        else:
-            below = np.take(room.below, self.bounds, axis=1)
-            out[:] = np.repeat(below[:, :-1] + below[:, 1:], np.diff(self.bounds), axis=1)
-        room.ranks[:] = out
-        room.weighted *= room.ranks
+        ranks = np.add(below[:, :-1], below[:, 1:], out=room.ranks[:, :distinct])
+        return ranks, room.cubes if distinct == len(self.order) else _cubes(sizes)
 
 
 class _Systems(NamedTuple):
@@ -142,7 +164,6 @@ class _Systems(NamedTuple):
     values: FloatArray  # gold, then the candidate's seeds, then the reference's: (1 + seeds + seeds, pairs)
     seeds: int  # the candidate's
     orders: list[_Order]
-    from_gold: list[NDArray[np.intp]]  # of each system: where among those sorted by gold its sorted pairs stand
 
     @classmethod
     def of(cls, task: str, gold: ArrayLike, candidate: ArrayLike, reference: ArrayLike) -> "_Systems":
@@ -155,9 +176,7 @@ class _Systems(NamedTuple):
         values = np.concatenate(rows)
         if not np.isfinite(values).all():
             raise ValueError(f"{task}: a score or similarity is not finite")
-        orders = [_Order.of(row) for row in values]
-        among_gold = np.argsort(orders[0].order)
-        return cls(values, len(rows[1]), orders, [among_gold[order.order] for order in orders[1:]])
+        return cls(values, len(rows[1]), [_Order.of(row) for row in values])
 
     def observed_gain(self) -> float:
         return float(self._gain(np.array([spearman(self.values[0], row) for row in self.values[1:]])))
@@ -172,18 +191,20 @@ class _Systems(NamedTuple):
         centre = float(pairs) ** 3  # what the mean rank adds to a sum of products of two rows of ranks
         room = _Room(pairs)
         gains = np.empty((len(blocks), BLOCK))
-        correlations = np.zeros((len(self.orders) - 1, BLOCK))
+        correlations = np.empty((len(self.orders) - 1, BLOCK))
+        gold, *systems = self.orders
         for gain, block in zip(gains, blocks, strict=True):
-            for counts, indices in zip(room.counts, _draw(task, pairs, block, seed), strict=True):
-                counts[:] = np.bincount(indices, minlength=pairs)
-            self.orders[0].rank(room, room.gold)
-            gold_squares = np.vecdot(room.weighted, room.ranks) - centre
-            for order, places, correlation in zip(self.orders[1:], self.from_gold, correlations, strict=True):
-                order.rank(room, room.sorted)
-                scale = np.sqrt(gold_squares * (np.vecdot(room.weighted, room.ranks) - centre))
-                np.take(room.gold, places, axis=1, out=room.sorted, mode="clip")
-                room.ranks[:] = room.sorted
-                covariance = np.vecdot(room.weighted, room.ranks) - centre
+            room.count(task, block, seed)
+            ranks, gold_cubes = gold.rank(room)
+            np.take(ranks, gold.value, axis=1, out=room.weighted, mode="clip")
+            room.weighted *= room.counts
+            for order, correlation in zip(systems, correlations, strict=True):
+                ranks, cubes = order.rank(room)
+                weights = order.sums(room.weighted, room.sorted)
+                left, right = room.factors[:, :, : ranks.shape[1]]
+                left[:], right[:] = weights, ranks
+                covariance = np.vecdot(left, right) - centre
+                scale = np.sqrt((centre - gold_cubes) * (centre - cubes)) / 3
                 correlation[:] = np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)
             gain[:] = self._gain(correlations)
         return gains
