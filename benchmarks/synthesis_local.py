@@ -28,8 +28,8 @@ from components.synthesis.prompt import load_prompt, read_answer
 THREADS = 2
 BATCH = 16  # of the peer
 QUESTIONS = (("nli", "positive"), ("sts", "intermediate"))
-SENTENCES = 96  # for each question
-APART = 0.1  # between the shares that pass: about 2.5 standard deviations of what 192 answers and six rounds give
+SENTENCES = 64  # for each question
+APART = 0.1  # between the shares that pass: about two standard deviations of what 128 answers and six rounds give
 
 Passes = Callable[[Answer], bool]
 
