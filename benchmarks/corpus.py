@@ -46,13 +46,14 @@ def ours(path: Path) -> str:
 
 
 def wikiextractor(path: Path) -> str:
+    from wikiextractor import WikiExtractor
     from wikiextractor.extract import Extractor
-    from wikiextractor.WikiExtractor import collect_pages
 
+    WikiExtractor.templateNamespace = "Template:"  # as the export says; unset, no page is taken
     with bz2.open(path, "rt", encoding="utf-8") as lines:
         return "\n".join(
             "\n".join(Extractor(number, revision, "", title, page).clean_text("".join(page), expand_templates=False))
-            for number, revision, title, page in collect_pages(lines)
+            for number, revision, title, page in WikiExtractor.collect_pages(lines)
         )
 
 
