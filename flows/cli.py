@@ -53,16 +53,10 @@ def _parser() -> argparse.ArgumentParser:
         "--precision",
         choices=("fp32", "bf16"),
         default="fp32",
-        help="bf16 is faster where the processor multiplies it natively, and moves a score by hundredths of a point",
+        help="bf16 is faster where the processor multiplies it natively, and can move a score by a tenth of a point",
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the scores there too")
     evaluate.set_defaults(run=_evaluate)
-
-    rollback = commands.add_parser("rollback", help="make the previous champion champion again")
-    rollback.set_defaults(run=_rollback)
-
-    deliver = commands.add_parser("deliver", help="send to MLflow what a dead server left on disk")
-    deliver.set_defaults(run=_deliver)
 
     up = commands.add_parser("up", help="start servers and workers on this machine, and deploy (make up)")
     up.add_argument("--prefect-port", type=int, default=4200)
@@ -73,14 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.set_defaults(run=_up)
 
-    down = commands.add_parser("down", help="stop what up started")
-    down.set_defaults(run=_down)
-
-    status = commands.add_parser("status", help="what of it runs, where, and the data version")
-    status.set_defaults(run=_status)
-
-    deployment = commands.add_parser("deploy", help="prefect.yaml in step with params.yaml, and on the Prefect server")
-    deployment.set_defaults(run=_deploy)
+    for name, run, told in (
+        ("down", _down, "stop what up started"),
+        ("status", _status, "what of it runs, where, and the data version"),
+        ("deploy", _deploy, "prefect.yaml in step with params.yaml, and on the Prefect server"),
+        ("rollback", _rollback, "make the previous champion champion again"),
+        ("deliver", _deliver, "send to MLflow what a dead server left on disk"),
+    ):
+        commands.add_parser(name, help=told).set_defaults(run=run)
     return parser
 
 
@@ -155,13 +149,13 @@ def _evaluate(chosen: argparse.Namespace) -> None:
 
     from components.evaluation.evaluate import run
 
-    if not chosen.model.startswith("models:/"):
-        run(chosen.model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision)
-        return
-    from components.tracking.registry import local_copy
-
     with tempfile.TemporaryDirectory(prefix="cseflow-") as folder:
-        run(str(local_copy(chosen.model, folder)), chosen.tasks, chosen.senteval, chosen.json, chosen.precision)
+        model = chosen.model
+        if model.startswith("models:/"):
+            from components.tracking.registry import local_copy
+
+            model = str(local_copy(model, folder))
+        run(model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision)
 
 
 def _rollback(chosen: argparse.Namespace) -> None:

@@ -101,7 +101,10 @@ def on_dask() -> None:
         make(["repro", "nli", "sts"])
         stale = _stale("synthesize")
         patterns = [pattern for pattern in PATTERNS if f"synthesize@{pattern}" in stale]
-        wait([synthesis_share.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)])
+        asked = [synthesis_share.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)]
+        wait(asked)
+        for share in asked:
+            share.result()  # else the stage would ask, alone and unasked, for what a failed share has not
 
 
 @task(name="corpus shard", task_run_name="corpus {shard.source.name}")

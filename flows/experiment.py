@@ -114,7 +114,7 @@ def _here(runs: list[Run], parent: Path, options: dict[str, Any]) -> tuple[list[
 def _by_workers(runs: list[Run], parent: Path, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """As `_here`, by the deployments of `train`; whoever cancels this flow cancels them too."""
     mine = runtime.flow_run.id
-    options |= {"data_version": data_version_here(), "experiment": deliver(parent).run_id}
+    options = {**options, "data_version": data_version_here(), "experiment": deliver(parent).run_id}
     children: dict[UUID, Run] = {}
     for run in runs:
         try:

@@ -101,8 +101,10 @@ def require_data_version(version: str | None, profile: str | None) -> None:
             f"the data version asked for is {version}, but {_here()} has {have}: bring the dvc.lock that was meant and "
             "its data there (git pull, dvc pull), or ask for that version"
         )
+    if profile is None:
+        return
     stages = YAML(typ="safe").load(Path("dvc.lock"))["stages"].values()
-    if profile is not None and not any(f"profiles/{profile}.yaml" in stage.get("params", {}) for stage in stages):
+    if not any(f"profiles/{profile}.yaml" in stage.get("params", {}) for stage in stages):
         raise DataError(
             f"the data in {_here()} were not made under profile {profile!r}: run the flow `data` with it first"
         )

@@ -48,12 +48,12 @@ def train(
     if force and not again:  # a forced run that was killed goes on
         run.forget()
     elif not force and (found := find_finished(run)) is not None:
-        log.info("%s seed %d is done already: MLflow run %s", variant, seed, run_url(found) or found)
+        log.info("%s is done already: MLflow run %s", run.name, run_url(found) or found)
         link_to_mlflow(found)
         return found
     delivered = execute(run, experiment)
     assert delivered.run_id is not None  # `execute` made sure
-    log.info("%s seed %d: MLflow run %s", variant, seed, run_url(delivered.run_id) or delivered.run_id)
+    log.info("%s: MLflow run %s", run.name, run_url(delivered.run_id) or delivered.run_id)
     return delivered.run_id
 
 
@@ -76,7 +76,7 @@ def execute(run: Run, experiment: str | None) -> Delivered:
         delivered = run.execute(folder, links() | parent)
     if delivered.run_id is None or not delivered.complete:
         raise UnreachableError(
-            f"{run.variant} seed {run.seed} is trained and measured, but {delivered.kept} records wait for MLflow in "
+            f"{run.name} is trained and measured, but {delivered.kept} records wait for MLflow in "
             f"{delivered.folder}; when the server is back, send them with: cseflow deliver"
         )
     return delivered

@@ -45,8 +45,8 @@ def encoder_of(model: "SentenceTransformer", batch_size: int = 64, precision: Pr
 
     Args:
         batch_size: sentences in a batch.
-        precision: `bf16` multiplies in bfloat16, which is faster where the processor does so natively, and moves an
-            STS score by hundredths of a point.
+        precision: `bf16` multiplies in bfloat16, which is faster where the processor does so natively, and can move
+            an STS score by a tenth of a point.
     """
     import torch
     from transformers import PreTrainedModel
