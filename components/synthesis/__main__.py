@@ -40,7 +40,8 @@ def main() -> None:
         prog="python -m components.synthesis", description="tuples of corpus sentences, written by an LLM"
     )
     parser.add_argument("pattern", choices=PATTERNS)
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()  # a dry run of a share would be the whole share
+    how.add_argument(
         "--dry-run",
         type=int,
         nargs="?",
@@ -48,7 +49,7 @@ def main() -> None:
         metavar="N",
         help=f"ask about N sentences alone (default: {SAMPLE}), show what came of it, and estimate the whole",
     )
-    parser.add_argument(
+    how.add_argument(
         "--share",
         type=_share,
         default=WHOLE,
@@ -66,7 +67,7 @@ def main() -> None:
 
 
 def _share(text: str) -> Share:
-    number, of = (int(part) if part.isdecimal() else 0 for part in text.partition("/")[::2])
+    number, of = (int(count) if count.isdecimal() else 0 for count in text.partition("/")[::2])
     if not 1 <= number <= of:
         raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K of 1 to N")
     return Share(number, of)

@@ -66,7 +66,6 @@ class Ledger:
         self.path = folder / f"{pattern}{share.suffix}.jsonl"
         self.spent = Spent()
         self._places: dict[str, tuple[Path, int]] = {}
-        self._held = ExitStack()
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             self._file = _locked(held, self.path, "a+", fcntl.LOCK_EX)

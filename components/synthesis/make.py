@@ -102,9 +102,8 @@ class Maker:
     """Makes one order.
 
     A cohort of sentences is asked about together, each for one role after the other. Who has no text for a role after
-    `attempts` answers is asked no more. The tuples
-    are those of the first sentences, in the given order, that got all texts: which answer came first, or in which call
-    of the stage, plays no part.
+    `attempts` answers is asked no more. The tuples are those of the first sentences, in the given order, that got all
+    texts: which answer came first, or in which call of the stage, plays no part.
     """
 
     def __init__(

@@ -7,6 +7,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from components.config.encoder import Encoder
+from components.encoder import packed
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.evaluation.embed import encoder_of
@@ -24,6 +25,14 @@ def exported(tiny_encoder: Path, folder: Path, pooling: str) -> SentenceTransfor
 def test_the_embeddings_are_the_models_own(tiny_encoder: Path, tmp_path: Path, pooling: str) -> None:
     model = exported(tiny_encoder, tmp_path, pooling)
     np.testing.assert_allclose(encoder_of(model, 2)(TEXTS), model.encode(TEXTS), rtol=0, atol=1e-6)
+
+
+def test_a_bert_on_a_cpu_is_packed(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    plain = packed.packed_states
+    monkeypatch.setattr(packed, "packed_states", lambda *given, **more: calls.append(1) or plain(*given, **more))
+    encoder_of(exported(tiny_encoder, tmp_path, "mean"), 2)(TEXTS)
+    assert len(calls) == 2
 
 
 def test_the_model_is_left_as_it_was(tiny_encoder: Path, tmp_path: Path) -> None:

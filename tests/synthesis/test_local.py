@@ -135,6 +135,16 @@ def test_a_question_asked_again_is_answered_as_if_alone(folder: Path, batch_size
     assert found == {request.key: answered(folder, WARM, [request], 1)[request.key] for request in asked}
 
 
+def test_a_question_asked_again_is_not_read_anew(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = LocalBackend(folder, WARM, 1, "fp32")
+    read = []
+    begin = backend._begin
+    monkeypatch.setattr(backend, "_begin", lambda *given: read.append(given[2]) or begin(*given))
+    request = prompts(1)[0]
+    assert len(list(backend.answers([request, request._replace(key="again", seed=7)]))) == 2
+    assert len(read) == 1
+
+
 def test_no_requests_no_answers(folder: Path) -> None:
     assert list(LocalBackend(folder, WARM, 4, "fp32").answers([])) == []
 

@@ -131,6 +131,12 @@ def test_shares_ask_side_by_side_and_nothing_twice(
     assert (folder / name).read_bytes() == (whole / name).read_bytes()
 
 
+def test_a_share_has_no_dry_run(tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit):
+        run(project(tmp_path, server), monkeypatch, "--share", "1/2", "--dry-run", "4")
+    assert not server.calls
+
+
 def test_shares_keep_to_the_budget_together(
     tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ class Cache:
         begin: (rows,) where the row's prefix begins.
         seen: (rows,) how many of its tokens are also the row's: it attends to those alone.
         length: (rows,) tokens of the row's own.
+        prompts: of each row, that whose tokens are in the cache, also after the row has ended.
     """
 
     def __init__(self, config: PretrainedConfig, rows: int, dtype: torch.dtype, device: torch.device) -> None:
@@ -46,6 +47,7 @@ class Cache:
         self.begin = torch.zeros(rows, dtype=torch.long, device=device)
         self.seen = torch.zeros(rows, dtype=torch.long, device=device)
         self.length = torch.zeros(rows, dtype=torch.long, device=device)
+        self.prompts: list[list[int]] = [[] for _ in range(rows)]
         self.prefix = self.as_prefix([])
 
     def reserve(self, tokens: int) -> None:
@@ -79,6 +81,7 @@ class Cache:
         self.values[:, pair, :, :length] = self.values[:, back, :, :length]
         for of_row in (self.length, self.begin, self.seen):
             of_row[pair] = of_row[back]
+        self.prompts[one], self.prompts[other] = self.prompts[other], self.prompts[one]
 
 
 class Step:

@@ -91,25 +91,23 @@ class LocalBackend:
         source = iter(requests)
         cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
         rows: list[_Row] = []  # in the cache's first places; in the others is what the last ones there left
-        left: list[list[int]] = [[] for _ in range(self._batch_size)]  # prompts in the cache, by place
         begins: dict[tuple[tuple[str, str], ...], int] = {}  # of the prefixes in the cache
         waiting: list[_Row] = []  # to be read together: a pass has its costs, however few take part
         while True:
             for request in islice(source, self._batch_size - len(rows) - len(waiting)):
                 row = self._row(request, cache, begins)
-                if self._found(cache, len(rows), row, left):
+                if self._found(cache, len(rows), row):
                     rows.append(row)
                 else:
                     waiting.append(row)
             if waiting and (not rows or len(waiting) >= self._batch_size // TOGETHER):
                 for some in _portions(waiting):
                     logits = self._begin(cache, len(rows), some)
-                    left[len(rows) : len(rows) + len(some)] = [row.prompt for row in some]
                     rows += some
-                    yield from self._advance(cache, rows, len(rows) - len(some), logits, left)
+                    yield from self._advance(cache, rows, len(rows) - len(some), logits)
                 waiting = []
             if rows:
-                yield from self._advance(cache, rows, 0, self._next(cache, rows), left)
+                yield from self._advance(cache, rows, 0, self._next(cache, rows))
             elif not waiting:
                 return
 
@@ -150,14 +148,13 @@ class LocalBackend:
                 del self._heads[next(iter(self._heads))]
         return self._heads[head]
 
-    def _found(self, cache: Cache, place: int, row: _Row, left: list[list[int]]) -> bool:
+    def _found(self, cache: Cache, place: int, row: _Row) -> bool:
         """Whether the row's prompt is in the cache; if so, it is brought to `place`, all but its last token read."""
-        at = next((at for at in range(place, len(left)) if left[at] == row.prompt), None)
+        at = next((at for at in range(place, self._batch_size) if cache.prompts[at] == row.prompt), None)
         if at is None:
             return False
         if at != place:
             cache.swap(at, place)
-            left[at], left[place] = left[place], left[at]
         cache.length[place] = len(row.prompt) - 1 - cache.seen[place]
         return True
 
@@ -167,6 +164,7 @@ class LocalBackend:
         cache.begin[places] = torch.tensor([row.begin for row in new])
         cache.seen[places] = torch.tensor([row.seen for row in new])
         cache.length[places] = 0
+        cache.prompts[places] = [row.prompt for row in new]
         step = Step(cache, first, [row.unread for row in new])
         return self._forward([token for row in new for token in row.prompt[row.seen :]], step)
 
@@ -182,9 +180,7 @@ class LocalBackend:
         return self._model.get_output_embeddings()(hidden.last_hidden_state[0, step.last])
 
     @torch.inference_mode()
-    def _advance(
-        self, cache: Cache, rows: list[_Row], first: int, logits: Tensor, left: list[list[int]]
-    ) -> list[Answer]:
+    def _advance(self, cache: Cache, rows: list[_Row], first: int, logits: Tensor) -> list[Answer]:
         """Draw a token for the rows from `first` on; those that end leave `rows`, the last ones taking their places."""
         uniforms = torch.tensor(np.array([row.uniforms[len(row.answer)] for row in rows[first:]]))
         drawn = draw(logits, uniforms.to(logits.device), self._sampling.temperature, self._sampling.top_p)
@@ -199,7 +195,6 @@ class LocalBackend:
                 if place != last:
                     cache.swap(last, place)
                     rows[place] = rows[last]
-                    left[last], left[place] = left[place], left[last]
                 rows.pop()
         return finished
 
