@@ -38,7 +38,8 @@ def asked(pattern: str, role: str, count: int) -> tuple[list[Request], Passes]:
     """The stage's own first requests for `role`, and whether an answer to one of them passes the filters."""
     params = load_params()
     settings, language, seed = params.synthesis, params.corpus.language, params.seed
-    exemplars = draw_exemplars(pattern, settings.exemplars, seed, language)
+    judge = Judge(pattern, settings.filters, language)
+    exemplars = draw_exemplars(pattern, settings.exemplars, seed, language, judge)
     known = known_sentences(STS)
     order = Order(pattern, count, load_prompt(pattern), exemplars, settings, seed)
     sentences = list(islice(anchors(pattern, CORPUS / "train.parquet", settings.anchors, seed, known), count))

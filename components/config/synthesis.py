@@ -48,11 +48,11 @@ class Exemplars(Words):
     count: Annotated[int, Field(ge=0)] = 3
     min_words: Positive = 10
     max_words: Positive = 24
-    min_match_error_rate: Share = 0.3  # of the two sentences of an exemplar: a near copy teaches copying
+    min_match_error_rate: Share = 0.4  # of the two sentences of an exemplar: a near copy teaches copying
     sts: dict[Literal["positive", "intermediate", "negative"], Band] = {
-        "positive": [4.2, 5.0],
+        "positive": [4.5, 5.0],
         "intermediate": [2.6, 4.1],
-        "negative": [0.5, 1.8],
+        "negative": [0.0, 1.2],
     }
 
 

@@ -155,8 +155,9 @@ def _maker(
     settings, language = params.synthesis, params.corpus.language
     settings = settings.model_copy(update={"budget": part(settings.budget, settings.price, ledger.spent, share.of)})
     prompt = load_prompt(pattern)
-    exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language)
     known = known_sentences(STS)
+    judge = Judge(pattern, settings.filters, language)
+    exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language, judge)
     sentences = anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known)
     encode = None if settings.filters.cosine is None else encoder_of(SOURCES / settings.filters.cosine)
     return Maker(

@@ -1,7 +1,7 @@
 """The worked examples of a prompt: drawn once by the seed, then the same for the whole run."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from components.config.synthesis import Exemplars
 from components.corpus.sentences import fault
 from components.errors import ConfigError, DataError
 from components.paths import NLI, STS_TRAIN
-from components.synthesis.tuples import ROLES
+from components.synthesis.tuples import ROLES, Texts
 from components.text import match_error_rate, normal
 
 SHORTER = 0.6  # words of an intermediate sentence for each of its anchor, at most
@@ -28,13 +28,14 @@ class Exemplar(NamedTuple):
 
 
 ByRole = dict[str, tuple[Exemplar, ...]]
+Judging = Callable[[str, str, str, Texts], str | None]  # role, text, anchor, texts before it: why it is rejected
 
 
-def draw_exemplars(pattern: str, settings: Exemplars, seed: int, language: str) -> ByRole:
+def draw_exemplars(pattern: str, settings: Exemplars, seed: int, language: str, judge: Judging) -> ByRole:
     """`settings.count` exemplars for each role of `pattern`, all of whole sentences; no sentence stands in two.
 
     STS: pairs of STS-B's train split, of which each role has a band of scores. NLI: rows of data/nli, or of our own
-    file where that is empty.
+    file where that is empty. None is shown that `judge` would reject as an answer: it would teach what is rejected.
 
     Raises:
         ConfigError: there are too few.
@@ -50,13 +51,14 @@ def draw_exemplars(pattern: str, settings: Exemplars, seed: int, language: str) 
             exemplar = found[place]
             if len(chosen) == settings.count:
                 break
-            if _fits(exemplar, settings, bounds) and used.isdisjoint(exemplar[1:]):
+            if used.isdisjoint(exemplar[1:]) and _fits(role, exemplar, settings, bounds, judge):
                 chosen.append(exemplar)
                 used.update(exemplar[1:])
         if len(chosen) < settings.count:
             raise ConfigError(
                 f"only {len(chosen)} of the {settings.count} exemplars for {role} of pattern {pattern} that "
-                "synthesis.exemplars.count asks for are there; widen the bands and lengths of synthesis.exemplars"
+                "synthesis.exemplars.count asks for are there; widen the bands and lengths of synthesis.exemplars, or "
+                "what synthesis.filters lets pass"
             )
         drawn[role] = tuple(chosen)
     return drawn
@@ -86,10 +88,10 @@ def _of_stsb(role: str, settings: Exemplars) -> Iterator[Exemplar]:
         yield Exemplar(f"STSB-train:{number}", anchor, text)
 
 
-def _fits(exemplar: Exemplar, settings: Exemplars, bounds: Corpus) -> bool:
+def _fits(role: str, exemplar: Exemplar, settings: Exemplars, bounds: Corpus, judge: Judging) -> bool:
     _, anchor, text = exemplar
     return (
         settings.min_words <= len(anchor.split()) <= settings.max_words
         and match_error_rate(normal(anchor), normal(text)) >= settings.min_match_error_rate
-        and not (fault(anchor, bounds) or fault(text, bounds))
+        and not (fault(anchor, bounds) or judge(role, text, anchor, {}))
     )

@@ -6,7 +6,6 @@ import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 from components.config.synthesis import Synthesis
 from components.errors import BackendError
@@ -20,8 +19,7 @@ from components.synthesis.tuples import Sentence, Texts
 from components.text import normal
 
 SAMPLES = 5  # rejected answers kept for each reason
-PILOT = 64  # sentences asked about first, to learn how many answers pass
-COHORT = 1024  # sentences asked about together: what a budget that ends leaves half made
+SURE = 2.0  # standard deviations by which the tuples expected of the sentences under way exceed those wanted
 
 
 @dataclass(frozen=True)
@@ -86,6 +84,9 @@ class Case:
         return sum(asked == role for asked, _, _ in self.told)
 
 
+Stage = tuple[int, int]  # of a sentence in the making: the texts it has, and the answers about the next
+
+
 class Requests(Iterator[Request]):
     """What `take` gives; ended where that is None, and going on if it later is not, for a rejected answer's retry."""
 
@@ -101,9 +102,10 @@ class Requests(Iterator[Request]):
 class Maker:
     """Makes one order.
 
-    A cohort of sentences is asked about together, each for one role after the other. Who has no text for a role after
-    `attempts` answers is asked no more. The tuples are those of the first sentences, in the given order, that got all
-    texts: which answer came first, or in which call of the stage, plays no part.
+    A sentence is asked about for one role after the other, and no more where it has no text for one after `attempts`
+    answers. Another is begun when the backend has nothing else to do and those under way will hardly do, so that a
+    budget which ends leaves few half made. The tuples are those of the first sentences, in the given order, that got
+    all texts: which answer came first, or in which call of the stage, plays no part.
     """
 
     def __init__(
@@ -126,6 +128,13 @@ class Maker:
         self.backend, self.ledger = backend, ledger
         self._sentences, self._judge, self._progress = sentences, judge, progress
         self._seen: set[str] = set()  # the texts of accepted tuples, in plain form
+        self._open: deque[Case] = deque()  # sentences not yet told of, in their order
+        self._stages: Counter[Stage] = Counter()  # of the open ones, but for the failed
+        self._waiting: deque[Case] = deque()  # for their next question
+        self._under_way: dict[str, Case] = {}  # by the request's key
+        self._refused: str | None = None  # the bound of the budget by which requests were not made
+        self._aside: list[Case] = []  # whose requests these are
+        self._spent = False  # no sentence that follows can have answers in the ledger
 
     def run(self) -> Made:
         """Until there are enough, the sentences are used up, or the budget allows no more.
@@ -133,65 +142,89 @@ class Maker:
         Raises:
             BackendError: the backend can answer no more; what is answered is in the ledger.
         """
-        while len(self.made.rows) < self.order.wanted and self.made.stopped is None:
-            cohort = [Case(sentence) for sentence in islice(self._sentences, self._cohort())]
-            if not cohort:
+        while not self._enough():
+            before, self._refused, self._spent = self.asked, None, False
+            self._waiting.extendleft(reversed(self._aside))
+            self._aside.clear()
+            answers = self.backend.answers(Requests(self._request))
+            try:
+                for answer in answers:
+                    case = self._under_way.pop(answer.key)
+                    self._keep(case, answer)
+                    self._settle(case, answer)
+            finally:
+                if isinstance(answers, Generator):
+                    answers.close()
+            if self._under_way:
+                raise BackendError(f"the backend left {len(self._under_way)} requests without an answer; run it again")
+            if self._refused and self.asked == before:  # else what was under way may have cost less than it might have
+                self.made.stopped = self._refused
+            elif not self._open and not self._enough() and not self._begin():
                 self.made.stopped = "corpus"
-            self.made.stopped = self.made.stopped or self._ask(cohort)
-            self._take(cohort)
+            if self.made.stopped is not None:
+                break
+        for case in self._open:  # those that a budget left half made are passed over
+            if self._over(case):
+                self._tell(case)
         return self.made
 
-    def _cohort(self) -> int:
-        """How many sentences will likely be needed for what is missing, and two standard deviations more."""
+    def _enough(self) -> bool:
+        return len(self.made.rows) >= self.order.wanted
+
+    def _request(self) -> Request | None:
+        """The next to be answered; None while there is none."""
+        while not self._spent and not self._enough():
+            if not self._waiting and not ((self._refused or self._wants_more()) and self._begin()):
+                return None
+            case = self._waiting.popleft()
+            role = self._role(case)
+            request = self.order.request(role, case.sentence, case.attempts(role), self.backend.model)
+            if (answer := self.ledger.find(request.key)) is not None:
+                self._settle(case, answer)
+            elif bound := self.purse.take(request.key, sum(len(content) for _, content in request.messages)):
+                self._refused = bound
+                self._aside.append(case)
+                self._spent = not case.told
+            else:
+                self._under_way[request.key] = case
+                return request
+        return None
+
+    def _begin(self) -> bool:
+        """Go on to the next sentence, if one is left."""
+        sentence = next(self._sentences, None)
+        if sentence is None:
+            return False
+        case = Case(sentence)
+        self._open.append(case)
+        self._stages[self._stage(case)] += 1
+        self._waiting.append(case)
+        return True
+
+    def _wants_more(self) -> bool:
+        """Whether the sentences under way will hardly do, by the share of the answers that have passed so far."""
         missing = self.order.wanted - len(self.made.rows)
-        if not self.judged:
-            return math.ceil(min(missing, PILOT))
-        likely = math.prod(1 - (1 - self._rate(role)) ** self.order.settings.attempts for role in self._roles)
-        return math.ceil(min((missing + 2 * math.sqrt(missing * (1 - likely))) / likely, COHORT))
+        expected = variance = 0.0
+        for (filled, attempts), cases in self._stages.items():
+            likely = 1.0
+            for role in self._roles[filled:]:
+                likely *= 1 - (1 - self._rate(role)) ** (self.order.settings.attempts - attempts)
+                attempts = 0
+            expected += cases * likely
+            variance += cases * likely * (1 - likely)
+        return expected - SURE * math.sqrt(variance) < missing
+
+    def _stage(self, case: Case) -> Stage:
+        whole = len(case.texts) == len(self._roles)
+        return len(case.texts), 0 if whole else case.attempts(self._role(case))
+
+    def _over(self, case: Case) -> bool:
+        return case.failed or len(case.texts) == len(self._roles)
 
     def _rate(self, role: str) -> float:
         """Share of the answers for `role` that pass; one in two where there are hardly any."""
         passed, not_passed = self.judged[role, True], self.judged[role, False]
         return (passed + 2) / (passed + not_passed + 4)
-
-    def _ask(self, cohort: list[Case]) -> str | None:
-        """Fill the roles of the cases; returns the bound of the budget that did not allow it."""
-        waiting = deque(cohort)
-        under_way: dict[str, Case] = {}
-        short: list[str] = []
-
-        def request() -> Request | None:
-            while waiting and not short:
-                case = waiting.popleft()
-                role = self._role(case)
-                request = self.order.request(role, case.sentence, case.attempts(role), self.backend.model)
-                if (answer := self.ledger.find(request.key)) is not None:
-                    self._settle(case, answer, waiting)
-                elif bound := self.purse.take(request.key, sum(len(content) for _, content in request.messages)):
-                    short.append(bound)
-                    waiting.appendleft(case)
-                else:
-                    under_way[request.key] = case
-                    return request
-            return None
-
-        while waiting:
-            before = self.asked
-            short.clear()
-            answers = self.backend.answers(Requests(request))
-            try:
-                for answer in answers:
-                    case = under_way.pop(answer.key)
-                    self._keep(case, answer)
-                    self._settle(case, answer, waiting)
-            finally:
-                if isinstance(answers, Generator):
-                    answers.close()
-            if under_way:
-                raise BackendError(f"the backend left {len(under_way)} requests without an answer; run it again")
-            if short and self.asked == before:  # else what was under way may have cost less than it might have
-                return short[0]
-        return None
 
     def _role(self, case: Case) -> str:
         """The first that a case has no text for."""
@@ -212,46 +245,49 @@ class Maker:
         self.asked += 1
         self.purse.settle(answer.key, answer.prompt_tokens, answer.completion_tokens)
 
-    def _settle(self, case: Case, answer: Answer, waiting: deque[Case]) -> None:
+    def _settle(self, case: Case, answer: Answer) -> None:
         """Judge an answer: the text is taken and the next asked for, it is asked for again, or the case is given up."""
         role = self._role(case)
         text = read_answer(answer.text, self._judge.language, self.order.prompt.openings.get(role, ""))
         reason = self._judge(role, text, case.sentence.text, case.texts)
+        self._stages[self._stage(case)] -= 1
         case.told.append((role, answer, reason))
         self.judged[role, reason is None] += 1
         if reason is None:
             case.texts[role] = text
             self.texts += 1
             if len(case.texts) < len(self._roles):
-                waiting.append(case)
+                self._waiting.append(case)
         elif case.attempts(role) < self.order.settings.attempts:
-            waiting.appendleft(case)  # a local model still has the question before it
+            self._waiting.appendleft(case)  # a local model still has the question before it
         else:
             case.failed = True
             self.texts -= len(case.texts)
+        if not case.failed:
+            self._stages[self._stage(case)] += 1
+        while self._open and self._over(self._open[0]) and not self._enough():
+            self._tell(self._open.popleft())
         self._progress(self)
 
-    def _take(self, cohort: list[Case]) -> None:
-        """Go over the sentences in their order; those that a budget left half made are passed over."""
+    def _tell(self, case: Case) -> None:
+        """Take what came of a sentence, if there are not enough already."""
+        if self._enough():
+            return
         made = self.made
-        for case in cohort:
-            if len(made.rows) >= self.order.wanted:
-                return
-            whole = len(case.texts) == len(self._roles)
-            if not whole and not case.failed:
-                continue
-            made.sentences += 1
-            plain = {normal(text) for text in (case.sentence.text, *case.texts.values())} if whole else set()
+        made.sentences += 1
+        if not case.failed:
+            self._stages[self._stage(case)] -= 1
+            plain = {normal(text) for text in (case.sentence.text, *case.texts.values())}
             if plain & self._seen:
                 role, answer, _ = case.told.pop()
                 case.told.append((role, answer, "duplicate"))
-            elif whole:
+            else:
                 self._seen |= plain
                 made.rows.append(self._row(case))
-            for role, answer, reason in case.told:
-                made.spent = made.spent.plus(1, answer.prompt_tokens, answer.completion_tokens)
-                if reason is not None:
-                    made.rejected[reason].add(case.sentence.text, role, answer.text)
+        for role, answer, reason in case.told:
+            made.spent = made.spent.plus(1, answer.prompt_tokens, answer.completion_tokens)
+            if reason is not None:
+                made.rejected[reason].add(case.sentence.text, role, answer.text)
 
     def _row(self, case: Case) -> dict[str, str | None]:
         provenance = {

@@ -7,17 +7,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.config.synthesis import Exemplars
+from components.config.synthesis import Exemplars, Filters
 from components.errors import ConfigError, DataError
 from components.paths import NLI, STS_TRAIN
 from components.synthesis.exemplars import ByRole, draw_exemplars
+from components.synthesis.filters import Judge
 
 ANIMALS = ["dog", "horse", "owl", "fox"]
 ROWS = 6  # of STS-B for each animal
 
 
 def draw(pattern: str, seed: int = 0, **settings: Any) -> ByRole:
-    return draw_exemplars(pattern, Exemplars(**({"count": 2, "min_words": 6} | settings)), seed, "en")
+    chosen = Exemplars(**({"count": 2, "min_words": 6} | settings))
+    return draw_exemplars(pattern, chosen, seed, "en", Judge(pattern, Filters(), "en"))
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -33,7 +35,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for animal in ANIMALS:
         for place, other, score in (
             ("field", f"One aged {animal} is standing in a field.", 4.8),
-            ("wood", f"The {animal} stood there.", 3.5),
+            ("wood", f"The {animal} stands there.", 3.5),
             ("wood", f"An old {animal} is standing in a very large wood.", 3.9),  # no shorter
             ("road", f"The men saw no {animal} in the town.", 0.9),
             ("road", f"an old {animal} by the field", 5.0),  # no whole sentence
@@ -47,6 +49,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sts_exemplars_are_of_their_roles_band(role: str, row: int) -> None:
     drawn = draw("sts", count=4)[role]
     assert sorted(int(each.id.removeprefix("STSB-train:")) for each in drawn) == [row + ROWS * k for k in range(4)]
+
+
+def test_what_would_be_rejected_as_an_answer_is_not_shown() -> None:
+    rows = [
+        {"first": f"An old {animal} stands in the green field.", "second": second, "score": 4.8}
+        for animal in ANIMALS
+        for second in (f"One aged {animal} is standing in a field.", f"One aged {animal} is standing near Paris.")
+    ]
+    write(STS_TRAIN, rows)
+    with pytest.raises(ConfigError, match="only 4 of the 5 exemplars for positive"):
+        draw("sts", count=5)
 
 
 def test_the_seed_draws_them() -> None:
@@ -75,8 +88,8 @@ def test_nli_exemplars_come_from_the_profiles_set() -> None:
     rows = [
         {
             "anchor": f"The {animal} was seen near the old river.",
-            "positive": f"Somebody saw the {animal}.",
-            "negative": f"Nobody saw the {animal}.",
+            "positive": f"Somebody has seen the {animal} by a river.",
+            "negative": f"Nobody has seen the {animal} by a river.",
         }
         for animal in ANIMALS
     ]
@@ -89,8 +102,8 @@ def test_nli_exemplars_come_from_the_profiles_set() -> None:
 def test_no_sentence_stands_in_two_exemplars() -> None:
     same = {
         "anchor": "The dog was seen near the old river.",
-        "positive": "Somebody saw it.",
-        "negative": "Nobody saw it.",
+        "positive": "Somebody has seen it by a river.",
+        "negative": "Nobody has seen it by a river.",
     }
     write(NLI / "train.parquet", [same, same | {"anchor": "The owl was seen near the old river."}])
     with pytest.raises(ConfigError, match="only 1 of the 2"):

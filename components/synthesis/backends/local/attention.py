@@ -119,7 +119,8 @@ class Step:
         self._prefix_bias = None
         start = cache.begin[self._rows, None, None]
         end = start + cache.seen[self._rows, None, None]
-        column = torch.arange(len(cache.prefix.tokens), device=device)
+        self._shared = slice(int(start.min()), int(end.max()))  # of the prefixes: what these rows attend to
+        column = torch.arange(self._shared.start, self._shared.stop, device=device)
         hidden = (column < start) | (column >= end)
         if bool(hidden.any()):
             self._prefix_bias = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, HIDDEN)
@@ -143,9 +144,10 @@ class Step:
         grouped = (padded * scale).view(count, -1, heads, cache.group, dim).transpose(1, 2)
         queries = grouped.reshape(count, heads, -1, dim)  # of row, key head, query and group
         scores = torch.matmul(queries, keys).add_(self._bias)
-        prefix = len(cache.prefix.tokens)
+        prefix = self._shared.stop - self._shared.start
         if prefix:  # whose keys have no rows: all rows' queries are multiplied with them at once
-            shared = torch.matmul(queries.transpose(0, 1).reshape(heads, -1, dim), cache.prefix.keys[layer])
+            prefix_keys = cache.prefix.keys[layer][..., self._shared]
+            shared = torch.matmul(queries.transpose(0, 1).reshape(heads, -1, dim), prefix_keys)
             shared = shared.view(heads, count, -1, prefix).transpose(0, 1)
             if self._prefix_bias is not None:
                 shared = shared + self._prefix_bias
@@ -154,7 +156,8 @@ class Step:
         attended = torch.matmul(weights[..., prefix:], values)
         if prefix:
             shared = weights[..., :prefix].transpose(0, 1).reshape(heads, -1, prefix)
-            attended += torch.matmul(shared, cache.prefix.values[layer]).view(heads, count, -1, dim).transpose(0, 1)
+            prefix_values = cache.prefix.values[layer][:, self._shared]
+            attended += torch.matmul(shared, prefix_values).view(heads, count, -1, dim).transpose(0, 1)
         attended = attended.view(count, heads, -1, cache.group, dim).transpose(1, 2).reshape(padded.shape)
         return attended if self._real is None else attended[self._real]
 

@@ -205,10 +205,10 @@ class LocalBackend:
 
 
 def _portions(new: list[_Row]) -> Iterator[list[_Row]]:
-    """`new` by length, in portions of at most `PORTION` unread tokens, padding included."""
+    """`new` by prefix and length, in portions of one prefix and at most `PORTION` unread tokens, padding included."""
     portion: list[_Row] = []
-    for row in sorted(new, key=lambda row: row.unread):
-        if portion and (len(portion) + 1) * row.unread > PORTION:
+    for row in sorted(new, key=lambda row: (row.begin, row.unread)):
+        if portion and ((len(portion) + 1) * row.unread > PORTION or row.begin != portion[0].begin):
             yield portion
             portion = []
         portion.append(row)

@@ -21,16 +21,14 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> 
     Returns:
         (rows,) token ids.
     """
-    logits = logits.float()
     if temperature == 0:
         return logits.argmax(-1)
-    logits = logits / temperature
-    logsum = logits.logsumexp(-1, keepdim=True)
+    logits = logits.to(torch.float32, copy=True).div_(temperature).log_softmax(-1)
     drawn = torch.empty_like(uniforms, dtype=torch.long)
     rest = torch.arange(len(logits), device=logits.device)
     for count in (*CANDIDATES, logits.shape[1]):
         values, tokens = _likeliest(logits[rest], count)
-        chosen, settled = _invert((values - logsum[rest]).exp(), uniforms[rest], top_p)
+        chosen, settled = _invert(values.exp(), uniforms[rest], top_p)
         settled |= count >= logits.shape[1]
         drawn[rest[settled]] = tokens.gather(1, chosen[:, None]).squeeze(1)[settled]
         rest = rest[~settled]
