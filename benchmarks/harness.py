@@ -33,6 +33,7 @@ from tqdm import tqdm
 
 from components.errors import CseflowError, exit_on_error
 from components.files import written_whole
+from components.processes import usable_cores
 
 RESULTS = Path(__file__).parent / "results"
 LIBRARIES = ("torch", "transformers", "sentence-transformers", "numpy")
@@ -301,7 +302,7 @@ def machine() -> dict[str, Any]:
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "processor": model,
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(pages / 2**30, 1),
         "system": f"{platform.system()} {platform.machine()}",
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,

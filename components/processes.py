@@ -1,9 +1,14 @@
-"""Processes that live no longer than the one that started them."""
+"""Processes: the cores there are for them, and an end with the one that started them."""
 
 import os
 import signal
 import threading
 import time
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -16,6 +16,7 @@ from components.config import Params, load_params
 from components.corpus.shards import Shard, shards_of
 from components.errors import DataError, UnreachableError
 from components.paths import CORPUS, SOURCES, VIEWS
+from components.processes import usable_cores
 from components.synthesis.tuples import PATTERNS
 from components.tracking.lineage import data_version
 from flows.hosted import NETWORK, begin, deployed
@@ -157,8 +158,8 @@ def workers(scheduler: str) -> DaskTaskRunner:
     """Those of `dask.scheduler`."""
     if scheduler != "local":
         return DaskTaskRunner(address=scheduler)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return DaskTaskRunner(cluster_kwargs={"n_workers": cores, "threads_per_worker": 1, "dashboard_address": None})
+    local = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}
+    return DaskTaskRunner(cluster_kwargs=local)
 
 
 def _stale(stage: str) -> set[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from components.errors import ConfigError, CseflowError
-from components.processes import end_with_parent
+from components.processes import end_with_parent, usable_cores
 from components.training.request import Failure, MetricsReader, Request
 from components.training.run import OUTCOME, Outcome, train
 from components.training.trainer import Record
@@ -94,8 +94,7 @@ def _torchrun(request: Request, folder: Path) -> Iterator[subprocess.Popen[bytes
         f"--rdzv-conf=join_timeout={MEETING_SECONDS}",
         *("-m", "components.training", str(folder)),
     ]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // training.processes))
+    threads = str(max(1, usable_cores() // training.processes))
     # DistributedDataParallel warns where every parameter is in use, as most encoders have it.
     process = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ})
     try:

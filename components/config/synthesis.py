@@ -49,10 +49,11 @@ class Exemplars(Words):
     min_words: Positive = 10
     max_words: Positive = 24
     min_match_error_rate: Share = 0.4  # of the two sentences of an exemplar: a near copy teaches copying
+    max_ratio: Annotated[float, Field(gt=0)] = 1.0  # words of a text for each of its anchor: a long one teaches length
     sts: dict[Literal["positive", "intermediate", "negative"], Band] = {
         "positive": [4.5, 5.0],
         "intermediate": [2.6, 4.1],
-        "negative": [0.0, 1.2],
+        "negative": [0.8, 2.4],
     }
 
 

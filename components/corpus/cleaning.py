@@ -1,7 +1,6 @@
 """Pages → whole sentences, on all cores, in the source's order."""
 
 import multiprocessing
-import os
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,6 +15,7 @@ from components.corpus.dump import Page
 from components.corpus.sentences import fault, split
 from components.corpus.wikitext import paragraphs
 from components.errors import CseflowError
+from components.processes import usable_cores
 
 CHUNK = 1 << 17  # characters of wikitext that a worker takes at a time
 
@@ -44,7 +44,7 @@ def clean_all(pages: Iterable[Page], settings: Corpus, cores: int | None = None)
     """`clean`, chunk by chunk in order, on `cores` (None: all); no more is read ahead than keeps the workers busy."""
     work = partial(clean, settings=settings)
     chunks = _chunks(pages)
-    cores = cores or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    cores = cores or usable_cores()
     if cores == 1:
         yield from map(work, chunks)
         return

@@ -92,6 +92,7 @@ def _fits(role: str, exemplar: Exemplar, settings: Exemplars, bounds: Corpus, ju
     _, anchor, text = exemplar
     return (
         settings.min_words <= len(anchor.split()) <= settings.max_words
+        and len(text.split()) <= settings.max_ratio * len(anchor.split())
         and match_error_rate(normal(anchor), normal(text)) >= settings.min_match_error_rate
         and not (fault(anchor, bounds) or judge(role, text, anchor, {}))
     )

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from components.errors import DataError
 from components.files import file_digest
+from components.processes import usable_cores
 from components.tracking.journal import DatasetVersion
 
 LIBRARIES = (
@@ -54,7 +55,7 @@ def hardware_tags() -> dict[str, str]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "cse.hardware.cpu": _cpu_model(),
-        "cse.hardware.cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cse.hardware.cores": str(usable_cores()),
         "cse.hardware.memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.1f} GiB",
         "cse.hardware.gpus": ", ".join(gpus) or "none",
     }
