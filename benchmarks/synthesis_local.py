@@ -6,7 +6,7 @@ about the same sentences with the same sampling, and the same filters judge them
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 import torch
@@ -15,15 +15,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from benchmarks.harness import ROUNDS, Row, Sample, compared, interleaved, main, require
 from components.config import load_params
 from components.hardware import native_bf16
-from components.paths import CORPUS, SOURCES, STS
-from components.synthesis.anchors import anchors
+from components.paths import SOURCES
 from components.synthesis.backends import Answer, Request
 from components.synthesis.backends.local.backend import LocalBackend
 from components.synthesis.backends.local.folder import model_folder
-from components.synthesis.exemplars import draw_exemplars
-from components.synthesis.filters import Judge, known_sentences
-from components.synthesis.make import Order
-from components.synthesis.prompt import load_prompt, read_answer
+from components.synthesis.prepare import prepare
+from components.synthesis.prompt import read_answer
 
 THREADS = 2
 BATCH = 16  # of the peer
@@ -36,22 +33,14 @@ Passes = Callable[[Answer], bool]
 
 def asked(pattern: str, role: str, count: int) -> tuple[list[Request], Passes]:
     """The stage's own first requests for `role`, and whether an answer to one of them passes the filters."""
-    params = load_params()
-    settings, language, seed = params.synthesis, params.corpus.language, params.seed
-    judge = Judge(pattern, settings.filters, language)
-    exemplars = draw_exemplars(pattern, settings.exemplars, seed, language, judge)
-    known = known_sentences(STS)
-    order = Order(pattern, count, load_prompt(pattern), exemplars, settings, seed)
-    sentences = list(islice(anchors(pattern, CORPUS / "train.parquet", settings.anchors, seed, known), count))
+    order, found, judge = prepare(pattern, load_params(), count)
+    sentences = list(islice(found, count))
     requests = [order.request(role, sentence, 0, "benchmark") for sentence in sentences]
     about = {request.key: sentence.text for request, sentence in zip(requests, sentences, strict=True)}
-    judge = Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known)
 
     def passes(answer: Answer) -> bool:
-        return (
-            judge(role, read_answer(answer.text, language, order.prompt.openings.get(role, "")), about[answer.key], {})
-            is None
-        )
+        text = read_answer(answer.text, judge.language, order.prompt.openings.get(role, ""))
+        return judge(role, text, about[answer.key], {}) is None
 
     return requests, passes
 

@@ -10,7 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from itertools import chain, islice
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,16 +19,13 @@ from tqdm import tqdm
 from components.config import Params, load_params
 from components.errors import CseflowError, exit_on_error
 from components.files import written_whole
-from components.paths import ANSWERS, CORPUS, SOURCES, STS, TUPLES
-from components.synthesis.anchors import anchors
+from components.paths import ANSWERS, SOURCES, TUPLES
 from components.synthesis.backends.choose import backend_of
 from components.synthesis.budget import part
-from components.synthesis.exemplars import draw_exemplars
-from components.synthesis.filters import Judge, encoder_of, known_sentences
 from components.synthesis.ledger import WHOLE, Ledger, Share
-from components.synthesis.make import Made, Maker, Order
+from components.synthesis.make import Made, Maker
+from components.synthesis.prepare import prepare
 from components.synthesis.prompt import SCHEMA as ANSWER
-from components.synthesis.prompt import load_prompt
 from components.synthesis.report import report
 from components.synthesis.tuples import PATTERNS, ROLES, SCHEMA
 
@@ -152,20 +149,16 @@ def _maker(
     progress: Callable[[Maker], None],
     share: Share = WHOLE,
 ) -> Maker:
-    settings, language = params.synthesis, params.corpus.language
-    settings = settings.model_copy(update={"budget": part(settings.budget, settings.price, ledger.spent, share.of)})
-    prompt = load_prompt(pattern)
-    known = known_sentences(STS)
-    judge = Judge(pattern, settings.filters, language)
-    exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language, judge)
-    sentences = anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known)
-    encode = None if settings.filters.cosine is None else encoder_of(SOURCES / settings.filters.cosine)
+    settings = params.synthesis
+    budget = part(settings.budget, settings.price, ledger.spent, share.of)
+    params = params.model_copy(update={"synthesis": settings.model_copy(update={"budget": budget})})
+    order, sentences, judge = prepare(pattern, params, wanted)
     return Maker(
-        Order(pattern, wanted, prompt, exemplars, settings, params.seed),
+        order,
         islice(sentences, share.number - 1, sample, share.of),
         backend_of(settings, ANSWER, SOURCES),
         ledger,
-        Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known, encode),
+        judge,
         progress,
     )
 

@@ -132,9 +132,8 @@ class Maker:
         self._stages: Counter[Stage] = Counter()  # of the open ones, but for the failed
         self._waiting: deque[Case] = deque()  # for their next question
         self._under_way: dict[str, Case] = {}  # by the request's key
-        self._refused: str | None = None  # the bound of the budget by which requests were not made
-        self._aside: list[Case] = []  # whose requests these are
-        self._spent = False  # no sentence that follows can have answers in the ledger
+        self._aside: list[Case] = []  # whose requests the budget did not allow
+        self._bound: str | None = None  # of the budget, by which that was
 
     def run(self) -> Made:
         """Until there are enough, the sentences are used up, or the budget allows no more.
@@ -143,7 +142,7 @@ class Maker:
             BackendError: the backend can answer no more; what is answered is in the ledger.
         """
         while not self._enough():
-            before, self._refused, self._spent = self.asked, None, False
+            before = self.asked
             self._waiting.extendleft(reversed(self._aside))
             self._aside.clear()
             answers = self.backend.answers(Requests(self._request))
@@ -157,15 +156,14 @@ class Maker:
                     answers.close()
             if self._under_way:
                 raise BackendError(f"the backend left {len(self._under_way)} requests without an answer; run it again")
-            if self._refused and self.asked == before:  # else what was under way may have cost less than it might have
-                self.made.stopped = self._refused
+            if self._aside and self.asked == before:  # else what was under way may have cost less than it might have
+                self.made.stopped = self._bound
             elif not self._open and not self._enough() and not self._begin():
                 self.made.stopped = "corpus"
             if self.made.stopped is not None:
                 break
-        for case in self._open:  # those that a budget left half made are passed over
-            if self._over(case):
-                self._tell(case)
+        self._open = deque(filter(self._over, self._open))  # those that a budget left half made are passed over
+        self._take()
         return self.made
 
     def _enough(self) -> bool:
@@ -173,8 +171,8 @@ class Maker:
 
     def _request(self) -> Request | None:
         """The next to be answered; None while there is none."""
-        while not self._spent and not self._enough():
-            if not self._waiting and not ((self._refused or self._wants_more()) and self._begin()):
+        while not self._enough() and not self._spent():
+            if not self._waiting and not ((self._aside or self._wants_more()) and self._begin()):
                 return None
             case = self._waiting.popleft()
             role = self._role(case)
@@ -182,13 +180,16 @@ class Maker:
             if (answer := self.ledger.find(request.key)) is not None:
                 self._settle(case, answer)
             elif bound := self.purse.take(request.key, sum(len(content) for _, content in request.messages)):
-                self._refused = bound
+                self._bound = bound
                 self._aside.append(case)
-                self._spent = not case.told
             else:
                 self._under_way[request.key] = case
                 return request
         return None
+
+    def _spent(self) -> bool:
+        """Whether the first question about a sentence was not allowed: none after it has answers in the ledger."""
+        return bool(self._aside) and not self._aside[-1].told
 
     def _begin(self) -> bool:
         """Go on to the next sentence, if one is left."""
@@ -265,14 +266,16 @@ class Maker:
             self.texts -= len(case.texts)
         if not case.failed:
             self._stages[self._stage(case)] += 1
-        while self._open and self._over(self._open[0]) and not self._enough():
-            self._tell(self._open.popleft())
+        self._take()
         self._progress(self)
 
+    def _take(self) -> None:
+        """Go over the sentences in their order, up to one that is still in the making, until there are enough."""
+        while self._open and self._over(self._open[0]) and not self._enough():
+            self._tell(self._open.popleft())
+
     def _tell(self, case: Case) -> None:
-        """Take what came of a sentence, if there are not enough already."""
-        if self._enough():
-            return
+        """Take what came of a sentence."""
         made = self.made
         made.sentences += 1
         if not case.failed:

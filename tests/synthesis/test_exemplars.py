@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             ("wood", f"An old {animal} is standing in a very large wood.", 3.9),  # no shorter
             ("road", f"The men saw no {animal} in the town.", 0.9),
             ("road", f"an old {animal} by the field", 5.0),  # no whole sentence
-            ("field", f"An old {animal} stands in a green field.", 5.0),  # a near copy
+            ("field", f"An old {animal} is standing in the green field.", 5.0),  # a near copy
         ):
             rows.append({"first": f"An old {animal} stands in the green {place}.", "second": other, "score": score})
     write(STS_TRAIN, rows)
@@ -60,6 +60,12 @@ def test_what_would_be_rejected_as_an_answer_is_not_shown() -> None:
     write(STS_TRAIN, rows)
     with pytest.raises(ConfigError, match="only 4 of the 5 exemplars for positive"):
         draw("sts", count=5)
+
+
+def test_none_is_longer_than_its_anchor_by_more_than_is_allowed() -> None:
+    assert len(draw("sts", count=4, max_ratio=9 / 8)["positive"]) == 4
+    with pytest.raises(ConfigError, match="only 0 of the 4 exemplars for positive"):
+        draw("sts", count=4, max_ratio=7 / 8)
 
 
 def test_the_seed_draws_them() -> None:
