@@ -6,7 +6,6 @@ views. A second row has the plain loop for all four. Both sides are given token 
 peers' time is linear in the sentences, so that a part of them is timed. Ours uses all cores, as the stage does.
 """
 
-import os
 import random
 import statistics
 import time
@@ -24,6 +23,7 @@ from components.augmentation import Tokens, span_mask, token_cutoff, token_shuff
 from components.augmentation.shards import CHUNK
 from components.config import load_params
 from components.paths import CORPUS, SOURCES
+from components.processes import usable_cores
 
 SENTENCES = 1_000_000
 PLAIN, NLPAUG = 20_000, 2_000  # sentences a round of the peers
@@ -137,7 +137,7 @@ def measure(quick: bool) -> Iterator[Row]:
         seed = SeedSequence([0, list(OURS).index(name)])
         generators = [Generator(Philox(child)) for child in seed.spawn(len(chunks))]
         start = time.perf_counter()
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             views = list(pool.map(OURS[name], chunks, generators))
         seconds = time.perf_counter() - start
         made["cseflow"][name] = views[0].lists()

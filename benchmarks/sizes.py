@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import resource
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from components.augmentation.shards import CHUNK, SUMMARY
 from components.errors import CseflowError
+from components.processes import usable_cores
 
 KIB = 1024
 
@@ -49,7 +49,7 @@ def _call(connection: Connection, work: Callable[..., Any], arguments: tuple[Any
     result = work(*arguments)
     seconds = result if isinstance(result, float) else time.perf_counter() - start
     own, child = (resource.getrusage(who).ru_maxrss * KIB for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    connection.send(Cost(seconds, own + child * (os.cpu_count() or 1 if child else 0), result))
+    connection.send(Cost(seconds, own + child * (usable_cores() if child else 0), result))
 
 
 def write_identity(folder: Path, sentences: int, *, vocabulary: int = 20_000, special: int = 1000) -> None:

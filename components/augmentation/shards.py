@@ -5,7 +5,6 @@ Sentences are tokenised once, by the view of kind `identity`; every other view i
 
 import hashlib
 import json
-import os
 import shutil
 import zlib
 from collections.abc import Iterable
@@ -29,6 +28,7 @@ from components.config.augmentation import Identity, SpanMask, TokenCutoff, Toke
 from components.errors import ConfigError, DataError
 from components.files import file_digest, folder_written_whole, written_whole
 from components.paths import CORPUS, SOURCES, VIEWS
+from components.processes import usable_cores
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -94,7 +94,7 @@ def make_view(
     shards = view_shards(name, params, corpus=corpus, sources=sources, views=views, chunk=chunk)
     # The tokenizer itself takes all cores, so its shards go one after the other. For the rest threads are enough:
     # reading, numpy on whole arrays and writing all leave the interpreter to each other.
-    threads = 1 if isinstance(shards, _IdentityShards) else os.cpu_count()
+    threads = 1 if isinstance(shards, _IdentityShards) else usable_cores()
     with _progress(name, shards.rows) as progress, ThreadPoolExecutor(threads) as pool:
         for rows in pool.map(shards.make, range(len(shards))):
             progress.update(rows)

@@ -7,7 +7,6 @@ from those of ranks without ties by the cubes of the ties' sizes (Kendall 1945, 
 problems").
 """
 
-import os
 import zlib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from components.evaluation.sts import spearman
+from components.processes import usable_cores
 
 BLOCK = 64  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
 FloatArray = NDArray[np.float64]
@@ -74,7 +74,7 @@ def paired_bootstrap(
         raise ValueError("gold, candidate and reference must hold the same tasks, at least one")
     systems = {task: _Systems.of(task, gold[task], candidate[task], reference[task]) for task in gold}
     blocks = -(-resamples // BLOCK)
-    workers = min(os.cpu_count() or 1, blocks)
+    workers = min(usable_cores(), blocks)
     # Threads suffice: numpy lets go of the interpreter's lock in most of what is slow here.
     with ThreadPoolExecutor(workers) as pool:
         shares = {
@@ -98,11 +98,17 @@ def resample_indices(task: str, pairs: int, *, resamples: int, seed: int) -> NDA
 
 
 class _Room:
-    """Arrays for one block of resamples of one task, used again for every block: fresh ones cost more than the sums."""
+    """Arrays for one block of resamples of one task, used again for every block: fresh ones cost more than the sums.
+
+    What numpy does row by row it does with the interpreter's lock held, and the threads wait for each other. So counts
+    and sums are taken over the rows joined to one.
+    """
 
     def __init__(self, pairs: int) -> None:
         self.counts, self.weighted, self.sorted, self.ranks = np.empty((4, BLOCK, pairs), np.int32)
-        self.below = np.zeros((BLOCK, pairs + 1), np.int32)
+        self.begins = np.arange(0, BLOCK * pairs, pairs, dtype=np.int32)[
+            :, np.newaxis
+        ]  # of the rows, in the joined one
         self.factors = np.empty((2, BLOCK, pairs))
         self.indices = np.empty((BLOCK, pairs), np.int64)
 
@@ -110,21 +116,25 @@ class _Room:
         """The pairs of a block's resamples, (BLOCK, pairs), overwritten by the next draw."""
         # Every block has its own stream, so that the number of threads changes nothing.
         stream = np.random.Generator(np.random.SFC64([seed, zlib.crc32(task.encode()), block]))
-        uniform = stream.random(out=self.factors[0])
-        uniform *= self.indices.shape[1]
-        np.copyto(self.indices, uniform, casting="unsafe")
+        uniform = stream.random(out=self.factors[0, : BLOCK // 2])
+        for indices in np.split(self.indices, 2):  # what the first half leaves of 53 bits draws the second
+            uniform *= indices.shape[1]
+            np.copyto(indices, uniform, casting="unsafe")
+            uniform -= indices
         return self.indices
 
     def count(self, task: str, block: int, seed: int) -> None:
         """Have in `counts` how often each pair was drawn."""
-        for counts, indices in zip(self.counts, self.draw(task, block, seed), strict=True):
-            counts[:] = np.bincount(indices, minlength=len(counts))
-        self.cubes = _cubes(self.counts)
+        indices = self.draw(task, block, seed)
+        indices += self.begins
+        self.counts.ravel()[:] = np.bincount(indices.ravel(), minlength=indices.size)
+        self.cubes = self.sum_cubes(self.counts)
 
-
-def _cubes(sizes: IntArray) -> FloatArray:
-    """(resamples, distinct) to (resamples,): the sums of the cubes."""
-    return np.einsum("rd,rd,rd->r", sizes, sizes, sizes, dtype=np.float64)
+    def sum_cubes(self, sizes: IntArray) -> FloatArray:
+        """(resamples, distinct) to (resamples,)."""
+        once, squared = self.factors[:, :, : sizes.shape[1]]
+        once[:] = sizes
+        return np.vecdot(np.square(once, out=squared), once)
 
 
 class _Order(NamedTuple):
@@ -139,23 +149,26 @@ class _Order(NamedTuple):
         _, value, sizes = np.unique(values, return_inverse=True, return_counts=True)
         return cls(np.argsort(value, kind="stable"), np.cumsum(sizes) - sizes, value)
 
-    def sums(self, amounts: IntArray, out: IntArray) -> IntArray:
+    def sums(self, amounts: IntArray, room: _Room) -> IntArray:
         """The sum of the pairs' `amounts` (resamples, pairs) for each distinct value: (resamples, distinct)."""
-        np.take(amounts, self.order, axis=1, out=out, mode="clip")
-        return out if len(self.starts) == len(self.order) else np.add.reduceat(out, self.starts, axis=1, dtype=np.int64)
+        ordered = np.take(amounts, self.order, axis=1, out=room.sorted, mode="clip")
+        if len(self.starts) == len(self.order):
+            return ordered
+        starts = room.begins + self.starts
+        return np.add.reduceat(ordered.ravel(), starts.ravel(), dtype=np.int64).reshape(starts.shape)
 
     def rank(self, room: _Room) -> tuple[IntArray, FloatArray]:
         """Twice the mid-rank, less 1, of each distinct value, (resamples, distinct); the sum of ties' sizes cubed.
 
         Where no values are alike, a tie is a pair that was drawn several times.
         """
-        sizes = self.sums(room.counts, room.sorted)
-        distinct = sizes.shape[1]
-        below = room.below[:, : distinct + 1]
-        np.cumsum(sizes, axis=1, dtype=np.int32, out=below[:, 1:])
-        # Ranks from below[start] + 1 to below[end] are tied; their mean is half of below[start] + below[end] + 1.
-        ranks = np.add(below[:, :-1], below[:, 1:], out=room.ranks[:, :distinct])
-        return ranks, room.cubes if distinct == len(self.order) else _cubes(sizes)
+        sizes = self.sums(room.counts, room)
+        ranks = np.cumsum(sizes, dtype=np.int32, out=room.ranks.ravel()[: sizes.size]).reshape(sizes.shape)
+        # Ranks up to this, and from as many below as the size, are tied; their mean is half of both's sum and of 1.
+        ranks -= room.begins
+        ranks *= 2
+        ranks -= sizes
+        return ranks, room.cubes if sizes.shape[1] == len(self.order) else room.sum_cubes(sizes)
 
 
 class _Systems(NamedTuple):
@@ -200,7 +213,7 @@ class _Systems(NamedTuple):
             room.weighted *= room.counts
             for order, correlation in zip(systems, correlations, strict=True):
                 ranks, cubes = order.rank(room)
-                weights = order.sums(room.weighted, room.sorted)
+                weights = order.sums(room.weighted, room)
                 left, right = room.factors[:, :, : ranks.shape[1]]
                 left[:], right[:] = weights, ranks
                 covariance = np.vecdot(left, right) - centre

@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_the_cores_and_row_groups(
 ) -> None:
     other = Stage(tmp_path / "other", encoder, row_group=7)
     for place, cores in ((stage, 1), (other, 4)):
-        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, cores=cores: set(range(cores)), raising=False)
         place.make("identity", params)
         place.make(name, params)
     assert stage.files(name) == other.files(name)
@@ -145,7 +145,7 @@ def interrupted(ready: Stage, params: Params, monkeypatch: pytest.MonkeyPatch) -
         write(*arguments, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "cpu_count", lambda: 1)
+        patch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
         patch.setattr(pq, "write_table", breaks)
         with pytest.raises(KeyboardInterrupt):
             ready.make("shuffle", params)
