@@ -108,7 +108,8 @@ class Step:
         column = torch.arange(max(lengths), device=device)
         real = column < new[:, None]
         place = begin[:, None] + column  # (rows, queries), of each query among the row's own tokens
-        self._real = None if bool(real.all()) else real
+        self._queries = real.shape  # those that there are no tokens for included
+        self._real = None if bool(real.all()) else real.flatten().nonzero().squeeze(1)
         self.positions = (cache.seen[self._rows, None] + place)[real][None]
         self.last = new.cumsum(0) - 1
         row = torch.arange(first, self._rows.stop, device=device)[:, None].expand_as(place)
@@ -139,8 +140,7 @@ class Step:
         if self._real is None:
             padded = query
         else:
-            padded = query.new_zeros(*self._real.shape, *query.shape[1:])
-            padded[self._real] = query
+            padded = query.new_zeros(self._queries.numel(), *query.shape[1:]).index_copy_(0, self._real, query)
         grouped = (padded * scale).view(count, -1, heads, cache.group, dim).transpose(1, 2)
         queries = grouped.reshape(count, heads, -1, dim)  # of row, key head, query and group
         scores = torch.matmul(queries, keys).add_(self._bias)
@@ -159,7 +159,7 @@ class Step:
             prefix_values = cache.prefix.values[layer][:, self._shared]
             attended += torch.matmul(shared, prefix_values).view(heads, count, -1, dim).transpose(0, 1)
         attended = attended.view(count, heads, -1, cache.group, dim).transpose(1, 2).reshape(padded.shape)
-        return attended if self._real is None else attended[self._real]
+        return attended if self._real is None else attended.index_select(0, self._real)
 
 
 def _shared_prefix(

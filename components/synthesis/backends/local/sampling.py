@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+ROWS = 32  # drawn for at a time: more do not fit the processor's caches
 BLOCK = 64  # neighbours in the vocabulary of which only the largest logit is looked at first
 CANDIDATES = (64, 2048)  # likeliest tokens, among which the draw nearly always falls
 
@@ -23,6 +24,11 @@ def draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> 
     """
     if temperature == 0:
         return logits.argmax(-1)
+    parts = zip(logits.split(ROWS), uniforms.split(ROWS), strict=True)
+    return torch.cat([_draw(some, of_them, temperature, top_p) for some, of_them in parts])
+
+
+def _draw(logits: Tensor, uniforms: Tensor, temperature: float, top_p: float) -> Tensor:
     logits = logits.to(torch.float32, copy=True).div_(temperature).log_softmax(-1)
     drawn = torch.empty_like(uniforms, dtype=torch.long)
     rest = torch.arange(len(logits), device=logits.device)
