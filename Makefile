@@ -24,7 +24,7 @@ status: $(VENV)/run.stamp ## say what of it runs, and where
 
 test: $(VENV)/test.stamp ## install what the tests need and run them
 	python -m components.sources encoder stsb
-	python -m pytest --numprocesses auto --dist loadfile
+	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/bench.stamp ## measure cseflow against its peers; results in benchmarks/results and docs/performance.md
 	python -m components.sources corpus encoder llm

@@ -108,7 +108,8 @@ class Step:
         column = torch.arange(max(lengths), device=device)
         real = column < new[:, None]
         place = begin[:, None] + column  # (rows, queries), of each query among the row's own tokens
-        self._queries = real.shape  # those that there are no tokens for included
+        self._queries = real.shape
+        # Places of those there are, among all that the padded batch has room for; None where it has no padding.
         self._real = None if bool(real.all()) else real.flatten().nonzero().squeeze(1)
         self.positions = (cache.seen[self._rows, None] + place)[real][None]
         self.last = new.cumsum(0) - 1
