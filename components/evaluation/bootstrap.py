@@ -106,9 +106,7 @@ class _Room:
 
     def __init__(self, pairs: int) -> None:
         self.counts, self.weighted, self.sorted, self.ranks = np.empty((4, BLOCK, pairs), np.int32)
-        self.begins = np.arange(0, BLOCK * pairs, pairs, dtype=np.int32)[
-            :, np.newaxis
-        ]  # of the rows, in the joined one
+        self.begins = np.arange(0, BLOCK * pairs, pairs, dtype=np.int32)[:, np.newaxis]  # of rows, when joined
         self.factors = np.empty((2, BLOCK, pairs))
         self.indices = np.empty((BLOCK, pairs), np.int64)
 
