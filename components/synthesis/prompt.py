@@ -14,10 +14,10 @@ from typing import Any
 
 from components.corpus.sentences import split
 from components.errors import ConfigError
+from components.synthesis.backends import Messages
 from components.synthesis.exemplars import Exemplar
 from components.synthesis.tuples import ROLES
 
-Messages = tuple[tuple[str, str], ...]  # (role of the chat, content)
 FIELD = "sentence"
 # What a server with structured output is held to; the answer of any other is its first line.
 SCHEMA: dict[str, Any] = {

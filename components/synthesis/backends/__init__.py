@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
+Messages = tuple[tuple[str, str], ...]  # (role of the chat, content)
+
 
 class Request(NamedTuple):
     """One chat prompt to be answered.
@@ -15,7 +17,7 @@ class Request(NamedTuple):
     """
 
     key: str
-    messages: tuple[tuple[str, str], ...]
+    messages: Messages
     seed: int
 
 

@@ -1,6 +1,7 @@
 """The backend `local`: requests in, answers out as each is finished."""
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.hardware import native_bf16
-from components.synthesis.backends import Answer, Request
+from components.synthesis.backends import Answer, Messages, Request
 from components.synthesis.backends.local.attention import NAME, Cache, Prefix, Step
 from components.synthesis.backends.local.folder import model_folder
 from components.synthesis.backends.local.packed import pack
@@ -78,7 +79,8 @@ class LocalBackend:
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         pack(self._model, batch_size)
         self._sampling, self._batch_size = sampling, batch_size
-        self._heads: dict[tuple[tuple[str, str], ...], Prefix] = {}
+        self._prompt = lru_cache(4 * batch_size)(self._rendered)  # for what is asked again, soon after
+        self._heads: dict[Messages, Prefix] = {}
         ends = model.generation_config.eos_token_id
         self._ends = {self._tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None}
 
@@ -91,7 +93,7 @@ class LocalBackend:
         source = iter(requests)
         cache = Cache(self._model.config, self._batch_size, self._model.dtype, self._model.device)
         rows: list[_Row] = []  # in the cache's first places; in the others is what the last ones there left
-        begins: dict[tuple[tuple[str, str], ...], int] = {}  # of the prefixes in the cache
+        begins: dict[Messages, int] = {}  # of the prefixes in the cache
         waiting: list[_Row] = []  # to be read together: a pass has its costs, however few take part
         while True:
             for request in islice(source, self._batch_size - len(rows) - len(waiting)):
@@ -111,12 +113,8 @@ class LocalBackend:
             elif not waiting:
                 return
 
-    def _row(self, request: Request, cache: Cache, begins: dict[tuple[tuple[str, str], ...], int]) -> _Row:
-        messages = [{"role": role, "content": content} for role, content in request.messages]
-        begun = messages[-1]["role"] == "assistant"
-        prompt = self._tokenizer.apply_chat_template(
-            messages, add_generation_prompt=not begun, continue_final_message=begun, return_dict=False
-        )
+    def _row(self, request: Request, cache: Cache, begins: dict[Messages, int]) -> _Row:
+        prompt = self._prompt(request.messages)
         longest = getattr(self._model.config, "max_position_embeddings", None)
         if longest and len(prompt) + self._sampling.max_tokens > longest:
             raise BackendError(
@@ -124,15 +122,26 @@ class LocalBackend:
                 f"{self._sampling.max_tokens} is more than the {longest} that {self.model} can hold; shorten it"
             )
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
-        head = request.messages[: -2 if begun else -1]
+        head = request.messages[: -2 if request.messages[-1][0] == "assistant" else -1]
         if head not in begins and len(begins) < HEADS and head:
             begins[head] = cache.add(self._read(head))
         seen = 0
         if head in begins:
             seen = min(_common(cache.prefix.tokens[begins[head] :], prompt), len(prompt) - 1)
-        return _Row(request, list(prompt), [], uniforms, begins.get(head, 0), seen)
+        return _Row(request, prompt, [], uniforms, begins.get(head, 0), seen)
 
-    def _read(self, head: tuple[tuple[str, str], ...]) -> Prefix:
+    def _rendered(self, messages: Messages) -> list[int]:
+        begun = messages[-1][0] == "assistant"
+        return list(
+            self._tokenizer.apply_chat_template(
+                [{"role": role, "content": content} for role, content in messages],
+                add_generation_prompt=not begun,
+                continue_final_message=begun,
+                return_dict=False,
+            )
+        )
+
+    def _read(self, head: Messages) -> Prefix:
         """What comes before the last message of a prompt, as a prefix; it is kept."""
         if head not in self._heads:
             messages = [{"role": role, "content": content} for role, content in head]

@@ -1,7 +1,11 @@
 """A model's GGUF made into a plain transformers folder, once."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import gguf
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -16,7 +20,7 @@ CONVERTED = Path(".state/llm")  # <sha256 of the GGUF, 16 digits>/: config, floa
 def model_folder(path: Path, converted: Path = CONVERTED) -> Path:
     """The transformers folder of `path`: itself, or what its GGUF was converted to, under `converted`.
 
-    A conversion takes half a minute; it is kept under the file's digest and found there the next time.
+    A conversion takes a quarter of a minute; it is kept under the file's digest and found there the next time.
 
     Args:
         path: a transformers folder, a GGUF file, or a folder with one.
@@ -40,8 +44,9 @@ def _convert(source: Path, folder: Path) -> None:
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-        model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+        with _parsed_once():
+            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+            model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
     except Exception as error:  # whatever a parser meets in broken bytes
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataError(
@@ -60,3 +65,19 @@ def _convert(source: Path, folder: Path) -> None:
     weights = {name: weight.contiguous() for name, weight in model.state_dict().items() if name not in tied}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Have transformers parse a GGUF's vocabulary once, not for the config, the tokenizer and the weights anew.
+
+    And the names of an architecture's tensors, else made again for every module; both take seconds.
+    """
+    plain = {name: getattr(gguf, name) for name in ("GGUFReader", "get_tensor_name_map")}
+    for name, function in plain.items():
+        setattr(gguf, name, cache(function))
+    try:
+        yield
+    finally:
+        for name, function in plain.items():
+            setattr(gguf, name, function)
