@@ -62,11 +62,13 @@ def measure(quick: bool) -> Iterator[Row]:
             for request in sorted(requests, key=lambda request: -sum(len(content) for _, content in request.messages))
         }
         keys = list(conversations)
+        begun = bool(requests[0].opening)  # as all of one role are, or none
         for start in range(0, len(keys), BATCH):
             batch = keys[start : start + BATCH]
             inputs = tokenizer.apply_chat_template(
                 [conversations[key] for key in batch],
-                add_generation_prompt=True,
+                add_generation_prompt=not begun,
+                continue_final_message=begun,
                 padding=True,
                 return_tensors="pt",
                 return_dict=True,
@@ -85,7 +87,8 @@ def measure(quick: bool) -> Iterator[Row]:
             for key, ids in zip(batch, out[:, asked_of:].tolist(), strict=True):
                 ends = [at for at, token in enumerate(ids) if token == tokenizer.eos_token_id]
                 told = ids[: ends[0] + 1] if ends else ids
-                yield Answer(key, tokenizer.decode(told, skip_special_tokens=True), asked_of, len(told))
+                text = requests[0].opening + tokenizer.decode(told, skip_special_tokens=True)
+                yield Answer(key, text, asked_of, len(told))
 
     def contestant(name: str, answers: Callable[[list[Request]], Iterator[Answer]]) -> Callable[[], Sample]:
         def run() -> Sample:

@@ -72,7 +72,7 @@ class Filters(Words):
         "sts": {"positive": [0.2, 0.8], "intermediate": [0.2, 0.85], "negative": [0.5, 1.0]},
     }
     nearer: bool = True  # sts: the negative shares fewer words with the anchor than the intermediate does
-    denial: bool = True  # nli: unlike its positive, a negative has a word like "not" where its anchor has none
+    denial: bool = True  # nli: a negative has a word like "not", its positive and anchor have none
     cosine: str | None = None  # source of an encoder to which the levels must be in order too; null: not asked
 
 

@@ -64,6 +64,10 @@ class Judge:
             or self._of_cosines([anchor, *before.values(), text])
         )
 
+    def asks_about(self, anchor: str) -> bool:
+        """Whether a word would tell its denial: not of a sentence that itself denies something."""
+        return not (self._denial and DENIAL.search(anchor))
+
     def _of_text(self, text: str, anchor: str) -> str | None:
         plain = bare(text)
         if not plain:
@@ -90,8 +94,7 @@ class Judge:
             return "alike"
         if role != "negative" and _facts(text) - _facts(anchor):
             return "invented"
-        denies = bool(DENIAL.search(text)) != bool(DENIAL.search(anchor))
-        if self._denial and denies != (role == "negative"):
+        if self._denial and (denies := bool(DENIAL.search(text))) != (role == "negative"):
             return "denial" if denies else "no denial"
         if role == "intermediate" and len(text.split()) >= len(anchor.split()):
             return "intermediate not shorter"

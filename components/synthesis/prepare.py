@@ -34,8 +34,10 @@ def prepare(pattern: str, params: Params, wanted: float) -> Prepared:
     exemplars = draw_exemplars(pattern, settings.exemplars, params.seed, language, by_itself)
     known = known_sentences(STS)
     encode = None if settings.filters.cosine is None else encoder_of(SOURCES / settings.filters.cosine)
+    judge = Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known, encode)
+    sentences = anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known)
     return Prepared(
         Order(pattern, wanted, load_prompt(pattern), exemplars, settings, params.seed),
-        anchors(pattern, CORPUS / "train.parquet", settings.anchors, params.seed, known),
-        Judge(pattern, settings.filters, language, chain.from_iterable(exemplars.values()), known, encode),
+        (sentence for sentence in sentences if judge.asks_about(sentence.text)),
+        judge,
     )

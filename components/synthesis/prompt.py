@@ -1,7 +1,7 @@
 """A prompt is a file of `prompts/`: under a heading for each role, in the order of asking, what the model is told.
 
-A heading may go on with how the worked answers open, `# negative: No,`: what a small model is shown to begin with has
-it keep to the pattern more often than what it is told. The opening is no part of the text.
+A heading may go on with how every answer opens, `# negative: No,`: what a small model is given to begin with has it
+keep to the pattern more often than what it is told. The opening is no part of the text.
 """
 
 import hashlib
@@ -41,14 +41,18 @@ class Prompt:
     openings: dict[str, str]
 
     def messages(self, role: str, sentence: str, exemplars: Sequence[Exemplar]) -> Messages:
-        """The chat that asks for the text of `role` to `sentence`, after worked examples of the same role."""
-        opening = f"{self.openings[role]} " if role in self.openings else ""
+        """The chat that asks for the text of `role` to `sentence`, after worked examples of the same role.
+
+        It ends with the answer's opening, where the role has one.
+        """
+        opening = self.openings.get(role, "")
         worked = [
             turn
             for exemplar in exemplars
-            for turn in (("user", exemplar.anchor), ("assistant", opening + exemplar.text))
+            for turn in (("user", exemplar.anchor), ("assistant", f"{opening} {exemplar.text}".lstrip()))
         ]
-        return (("system", self.instructions[role]), *worked, ("user", sentence))
+        begun = [("assistant", opening)] if opening else []
+        return (("system", self.instructions[role]), *worked, ("user", sentence), *begun)
 
 
 def read_answer(answer: str, language: str, opening: str = "") -> str:

@@ -100,6 +100,13 @@ def test_a_negative_of_nli_denies_and_a_positive_does_not(role: str, text: str, 
     assert judge(role, text, "nli", settings={"denial": asked}) == (reason if asked else None)
 
 
+@pytest.mark.parametrize(("pattern", "asks"), [("nli", False), ("sts", True)])
+def test_a_sentence_that_denies_something_is_not_asked_about_for_nli(pattern: str, asks: bool) -> None:
+    chosen = Judge(pattern, Filters(), "en")
+    assert chosen.asks_about("The abbey was not founded in 1098.") is asks
+    assert chosen.asks_about("The abbey was founded in 1098.")
+
+
 def test_names_of_an_exemplar_are_not_taken_over() -> None:
     exemplar = Exemplar("own:1", "The report on safety came from the NTSB.", "It came.")
     judge = Judge("sts", Filters(), "en", [exemplar])

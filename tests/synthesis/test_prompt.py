@@ -37,6 +37,12 @@ def test_worked_answers_begin_as_the_heading_says() -> None:
     assert opening.messages("positive", "A cat sat.", [example])[2] == ("assistant", "The dog did not run.")
 
 
+def test_the_answer_is_begun_as_the_heading_says() -> None:
+    opening = parse_prompt(FILE.replace("# negative", "# negative: No,"), "nli", "nli.md")
+    assert opening.messages("negative", "A cat sat.", [])[-2:] == (("user", "A cat sat."), ("assistant", "No,"))
+    assert opening.messages("positive", "A cat sat.", [])[-1] == ("user", "A cat sat.")
+
+
 @pytest.mark.parametrize("answer", ["No, the cat ran.", "No,  The cat ran.", "The cat ran."])
 def test_the_opening_is_no_part_of_the_text(answer: str) -> None:
     assert read_answer(answer, "en", "No,") == "The cat ran."

@@ -20,6 +20,12 @@ class Request(NamedTuple):
     messages: Messages
     seed: int
 
+    @property
+    def opening(self) -> str:
+        """The answer's beginning, where it is given."""
+        role, content = self.messages[-1]
+        return content if role == "assistant" else ""
+
 
 class Answer(NamedTuple):
     """What a model said to one request; `text` includes the beginning that the request gave, and may be empty.

@@ -137,7 +137,7 @@ class OpenAiBackend:
             yield ask
 
     async def _answer(self, client: openai.AsyncOpenAI, request: Request) -> Answer:
-        given = request.messages[:-1] if request.messages[-1][0] == "assistant" else request.messages
+        given = request.messages[:-1] if request.opening else request.messages
         messages = [{"role": role, "content": content} for role, content in given]
         generator, failures = random.Random(request.seed), 0
         while True:

@@ -114,7 +114,7 @@ class LocalBackend:
                 return
 
     def _row(self, request: Request, cache: Cache, begins: dict[Messages, int]) -> _Row:
-        prompt = self._prompt(request.messages)
+        prompt = self._prompt(request.messages, bool(request.opening))
         longest = getattr(self._model.config, "max_position_embeddings", None)
         if longest and len(prompt) + self._sampling.max_tokens > longest:
             raise BackendError(
@@ -122,7 +122,7 @@ class LocalBackend:
                 f"{self._sampling.max_tokens} is more than the {longest} that {self.model} can hold; shorten it"
             )
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
-        head = request.messages[: -2 if request.messages[-1][0] == "assistant" else -1]
+        head = request.messages[: -2 if request.opening else -1]
         if head not in begins and len(begins) < HEADS and head:
             begins[head] = cache.add(self._read(head))
         seen = 0
@@ -130,8 +130,7 @@ class LocalBackend:
             seen = min(_common(cache.prefix.tokens[begins[head] :], prompt), len(prompt) - 1)
         return _Row(request, prompt, [], uniforms, begins.get(head, 0), seen)
 
-    def _rendered(self, messages: Messages) -> list[int]:
-        begun = messages[-1][0] == "assistant"
+    def _rendered(self, messages: Messages, begun: bool) -> list[int]:
         return list(
             self._tokenizer.apply_chat_template(
                 [{"role": role, "content": content} for role, content in messages],
@@ -208,9 +207,8 @@ class LocalBackend:
         return finished
 
     def _answer(self, row: _Row) -> Answer:
-        role, begun = row.request.messages[-1]
-        text = self._tokenizer.decode(row.answer, skip_special_tokens=True)
-        return Answer(row.request.key, (begun if role == "assistant" else "") + text, len(row.prompt), len(row.answer))
+        text = row.request.opening + self._tokenizer.decode(row.answer, skip_special_tokens=True)
+        return Answer(row.request.key, text, len(row.prompt), len(row.answer))
 
 
 def _portions(new: list[_Row]) -> Iterator[list[_Row]]:
