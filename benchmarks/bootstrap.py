@@ -52,7 +52,7 @@ def measure(quick: bool) -> Iterator[Row]:
     def peer() -> Sample:
         start = time.perf_counter()
         drawn = {
-            task: resample_indices(task, pairs, resamples=PEER_RESAMPLES, seed=SEED) for task, pairs in PAIRS.items()
+            task: resample_indices(task, scores, resamples=PEER_RESAMPLES, seed=SEED) for task, scores in gold.items()
         }
         gains["peer"] = plain(gold, candidate, reference, drawn)
         return Sample(PEER_RESAMPLES, time.perf_counter() - start)

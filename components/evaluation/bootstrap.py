@@ -65,7 +65,7 @@ def paired_bootstrap(
         candidate: task → similarities, shape (seeds, pairs) or (pairs,), in the order of `gold`.
         reference: likewise; its number of seeds may differ.
         resamples: how many.
-        seed: of the draw. A task's resamples depend on it and on the task's name, not on the other tasks.
+        seed: of the draw. A task's resamples depend on it and on the task's name and gold scores, not on other tasks.
 
     Raises:
         ValueError: tasks or shapes that differ, or values that are not finite.
@@ -90,11 +90,12 @@ def paired_bootstrap(
     return PairedBootstrap(mean, task_gains, resampled.ravel()[:resamples] / len(systems))
 
 
-def resample_indices(task: str, pairs: int, *, resamples: int, seed: int) -> NDArray[np.int64]:
+def resample_indices(task: str, gold: ArrayLike, *, resamples: int, seed: int) -> NDArray[np.int64]:
     """The pairs that `paired_bootstrap` draws for `task`, with replacement: shape (resamples, pairs)."""
+    order = np.argsort(gold, kind="stable")
+    room = _Room(len(order))
     blocks = -(-resamples // BLOCK)
-    room = _Room(pairs)
-    return np.concatenate([room.draw(task, block, seed).copy() for block in range(blocks)])[:resamples]
+    return np.concatenate([order[room.draw(task, block, seed)] for block in range(blocks)])[:resamples]
 
 
 class _Room:
@@ -111,7 +112,7 @@ class _Room:
         self.indices = np.empty((BLOCK, pairs), np.int64)
 
     def draw(self, task: str, block: int, seed: int) -> NDArray[np.int64]:
-        """The pairs of a block's resamples, (BLOCK, pairs), overwritten by the next draw."""
+        """The pairs of a block's resamples by place in gold's order, (BLOCK, pairs); the next draw overwrites it."""
         # Every block has its own stream, so that the number of threads changes nothing.
         stream = np.random.Generator(np.random.SFC64([seed, zlib.crc32(task.encode()), block]))
         uniform = stream.random(out=self.factors[0, : BLOCK // 2])
@@ -138,19 +139,22 @@ class _Room:
 class _Order(NamedTuple):
     """One array's pairs by their values."""
 
-    order: NDArray[np.intp]  # (pairs,): sorted
+    order: NDArray[np.intp] | None  # (pairs,): sorted; None where they stand sorted
     starts: NDArray[np.intp]  # (distinct,): where among the sorted each distinct value begins
     value: NDArray[np.intp]  # (pairs,): which of the distinct values each pair has
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Order":
         _, value, sizes = np.unique(values, return_inverse=True, return_counts=True)
-        return cls(np.argsort(value, kind="stable"), np.cumsum(sizes) - sizes, value)
+        order = None if (np.diff(value) >= 0).all() else np.argsort(value, kind="stable")
+        return cls(order, np.cumsum(sizes) - sizes, value)
 
     def sums(self, amounts: IntArray, room: _Room) -> IntArray:
         """The sum of the pairs' `amounts` (resamples, pairs) for each distinct value: (resamples, distinct)."""
-        ordered = np.take(amounts, self.order, axis=1, out=room.sorted, mode="clip")
-        if len(self.starts) == len(self.order):
+        ordered = amounts
+        if self.order is not None:
+            ordered = np.take(amounts, self.order, axis=1, out=room.sorted, mode="clip")
+        if len(self.starts) == len(self.value):
             return ordered
         starts = room.begins + self.starts
         return np.add.reduceat(ordered.ravel(), starts.ravel(), dtype=np.int64).reshape(starts.shape)
@@ -166,7 +170,7 @@ class _Order(NamedTuple):
         ranks -= room.begins
         ranks *= 2
         ranks -= sizes
-        return ranks, room.cubes if sizes.shape[1] == len(self.order) else room.sum_cubes(sizes)
+        return ranks, room.cubes if sizes.shape[1] == len(self.value) else room.sum_cubes(sizes)
 
 
 class _Systems(NamedTuple):
@@ -184,7 +188,7 @@ class _Systems(NamedTuple):
             raise ValueError(
                 f"{task}: gold, candidate and reference must be of the same pairs; their shapes are {shapes}"
             )
-        values = np.concatenate(rows)
+        values = np.concatenate(rows)[:, np.argsort(rows[0][0], kind="stable")]  # so that gold stands sorted
         if not np.isfinite(values).all():
             raise ValueError(f"{task}: a score or similarity is not finite")
         return cls(values, len(rows[1]), [_Order.of(row) for row in values])
