@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -110,29 +110,22 @@ class OpenAiBackend:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Callable[[Request], Awaitable[Answer]]]:
-        # A client for each request in flight: httpx goes through all the connections of a pool several times a request,
-        # which at 64 of them costs more than all else.
-        tls, one = httpx.create_ssl_context(), httpx.Limits(max_connections=1, max_keepalive_connections=1)
-        idle: list[openai.AsyncOpenAI] = []
-        opening = asyncio.Lock()
+        # aiohttp's connections, for httpx's own cost more than all else.
+        many = httpx.Limits(max_connections=self._settings.concurrency)
+        http = openai.DefaultAioHttpClient(limits=many, timeout=None, trust_env=not self._local)
+        opened = openai.AsyncOpenAI(
+            base_url=self._settings.base_url, api_key=self._key or "none", max_retries=0, http_client=http
+        )
+        begun = 0
 
-        def client() -> openai.AsyncOpenAI:
-            http = openai.DefaultAsyncHttpxClient(verify=tls, limits=one, timeout=None, trust_env=not self._local)
-            key = self._key or "none"
-            return openai.AsyncOpenAI(base_url=self._settings.base_url, api_key=key, max_retries=0, http_client=http)
-
-        async with AsyncExitStack() as stack:
+        async with opened as client:
 
             async def ask(request: Request) -> Answer:
-                if not idle:
-                    async with opening:
-                        await asyncio.sleep(STAGGER)
-                        idle.append(await stack.enter_async_context(client()))
-                mine = idle.pop()
-                try:
-                    return await self._answer(mine, request)
-                finally:
-                    idle.append(mine)
+                nonlocal begun
+                begun += 1
+                if begun <= self._settings.concurrency:
+                    await asyncio.sleep(begun * STAGGER)
+                return await self._answer(client, request)
 
             yield ask
 
