@@ -106,8 +106,8 @@ class _Room:
     """
 
     def __init__(self, pairs: int) -> None:
-        self.counts, self.weighted, self.sorted, self.ranks = np.empty((4, BLOCK, pairs), np.int32)
-        self.begins = np.arange(0, BLOCK * pairs, pairs, dtype=np.int32)[:, np.newaxis]  # of rows, when joined
+        self.counts, self.sorted, self.weighted, self.gold, self.ranks = np.empty((5, BLOCK, pairs), np.int32)
+        self.begins = np.arange(0, BLOCK * pairs, pairs)[:, np.newaxis]  # of rows, when joined
         self.factors = np.empty((2, BLOCK, pairs))
         self.indices = np.empty((BLOCK, pairs), np.int64)
 
@@ -116,10 +116,12 @@ class _Room:
         # Every block has its own stream, so that the number of threads changes nothing.
         stream = np.random.Generator(np.random.SFC64([seed, zlib.crc32(task.encode()), block]))
         uniform = stream.random(out=self.factors[0, : BLOCK // 2])
-        for indices in np.split(self.indices, 2):  # what the first half leaves of 53 bits draws the second
-            uniform *= indices.shape[1]
-            np.copyto(indices, uniform, casting="unsafe")
-            uniform -= indices
+        first, second = np.split(self.indices, 2)
+        uniform *= first.shape[1]
+        np.copyto(first, uniform, casting="unsafe")
+        uniform -= first  # what this leaves of 53 bits draws the second half
+        uniform *= first.shape[1]
+        np.copyto(second, uniform, casting="unsafe")
         return self.indices
 
     def count(self, task: str, block: int, seed: int) -> None:
@@ -139,38 +141,34 @@ class _Room:
 class _Order(NamedTuple):
     """One array's pairs by their values."""
 
-    order: NDArray[np.intp] | None  # (pairs,): sorted; None where they stand sorted
+    order: NDArray[np.intp]  # (pairs,): sorted
     starts: NDArray[np.intp]  # (distinct,): where among the sorted each distinct value begins
     value: NDArray[np.intp]  # (pairs,): which of the distinct values each pair has
 
     @classmethod
     def of(cls, values: FloatArray) -> "_Order":
         _, value, sizes = np.unique(values, return_inverse=True, return_counts=True)
-        order = None if (np.diff(value) >= 0).all() else np.argsort(value, kind="stable")
-        return cls(order, np.cumsum(sizes) - sizes, value)
+        return cls(np.argsort(value, kind="stable"), np.cumsum(sizes) - sizes, value)
 
     def sums(self, amounts: IntArray, room: _Room) -> IntArray:
-        """The sum of the pairs' `amounts` (resamples, pairs) for each distinct value: (resamples, distinct)."""
-        ordered = amounts
-        if self.order is not None:
-            ordered = np.take(amounts, self.order, axis=1, out=room.sorted, mode="clip")
-        if len(self.starts) == len(self.value):
-            return ordered
+        """The sum of the pairs' `amounts`, in this order, for each distinct value: (resamples, distinct)."""
+        if len(self.starts) == len(self.order):
+            return amounts
         starts = room.begins + self.starts
-        return np.add.reduceat(ordered.ravel(), starts.ravel(), dtype=np.int64).reshape(starts.shape)
+        return np.add.reduceat(amounts.ravel(), starts.ravel(), dtype=np.int64).reshape(starts.shape)
 
-    def rank(self, room: _Room) -> tuple[IntArray, FloatArray]:
+    def rank(self, counts: IntArray, room: _Room, out: IntArray) -> tuple[IntArray, FloatArray]:
         """Twice the mid-rank, less 1, of each distinct value, (resamples, distinct); the sum of ties' sizes cubed.
 
-        Where no values are alike, a tie is a pair that was drawn several times.
+        Ranks are counted on from row to row, for the rows are joined. Where no values are alike, a tie is a pair that
+        was drawn several times.
         """
-        sizes = self.sums(room.counts, room)
-        ranks = np.cumsum(sizes, dtype=np.int32, out=room.ranks.ravel()[: sizes.size]).reshape(sizes.shape)
+        sizes = self.sums(counts, room)
+        ranks = np.cumsum(sizes, dtype=np.int32, out=out.ravel()[: sizes.size]).reshape(sizes.shape)
         # Ranks up to this, and from as many below as the size, are tied; their mean is half of both's sum and of 1.
-        ranks -= room.begins
         ranks *= 2
         ranks -= sizes
-        return ranks, room.cubes if sizes.shape[1] == len(self.value) else room.sum_cubes(sizes)
+        return ranks, room.cubes if sizes.shape[1] == len(self.order) else room.sum_cubes(sizes)
 
 
 class _Systems(NamedTuple):
@@ -203,23 +201,27 @@ class _Systems(NamedTuple):
     def resampled_gains(self, task: str, seed: int, blocks: range) -> FloatArray:
         """Gains in the resamples of `blocks`: (len(blocks), BLOCK)."""
         pairs = self.values.shape[1]
-        centre = float(pairs) ** 3  # what the mean rank adds to a sum of products of two rows of ranks
         room = _Room(pairs)
+        before = 2 * room.begins  # what the rows before add to a rank, which is doubled
+        cubed = float(pairs) ** 3
+        centre = cubed + before[:, 0] * float(pairs) ** 2  # what mean ranks add to a sum of products of ranks
         gains = np.empty((len(blocks), BLOCK))
         correlations = np.empty((len(self.orders) - 1, BLOCK))
         gold, *systems = self.orders
+        golds_of = [gold.value[order.order] for order in systems]
         for gain, block in zip(gains, blocks, strict=True):
             room.count(task, block, seed)
-            ranks, gold_cubes = gold.rank(room)
-            np.take(ranks, gold.value, axis=1, out=room.weighted, mode="clip")
-            room.weighted *= room.counts
-            for order, correlation in zip(systems, correlations, strict=True):
-                ranks, cubes = order.rank(room)
-                weights = order.sums(room.weighted, room)
+            gold_ranks, gold_cubes = gold.rank(room.counts, room, out=room.gold)
+            np.subtract(gold_ranks, before, out=gold_ranks, casting="unsafe")
+            for order, golds, correlation in zip(systems, golds_of, correlations, strict=True):
+                counts = np.take(room.counts, order.order, axis=1, out=room.sorted, mode="clip")
+                weighted = np.take(gold_ranks, golds, axis=1, out=room.weighted, mode="clip")
+                weighted *= counts
+                ranks, cubes = order.rank(counts, room, out=room.ranks)
                 left, right = room.factors[:, :, : ranks.shape[1]]
-                left[:], right[:] = weights, ranks
+                left[:], right[:] = order.sums(weighted, room), ranks
                 covariance = np.vecdot(left, right) - centre
-                scale = np.sqrt((centre - gold_cubes) * (centre - cubes)) / 3
+                scale = np.sqrt((cubed - gold_cubes) * (cubed - cubes)) / 3
                 correlation[:] = np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)
             gain[:] = self._gain(correlations)
         return gains

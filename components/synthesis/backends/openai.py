@@ -31,7 +31,7 @@ from components.synthesis.backends.in_flight import in_flight
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds; the bound of a pause doubles from the one to the other
-STAGGER = 0.002  # seconds between the first requests of a run: answers that come in one burst wait for each other
+STAGGER = 0.005  # seconds between the first requests of a run: answers that come in one burst wait for each other
 PATIENCE = 3600.0  # seconds; a server that asks to wait longer is out for the night
 PASSING = (408, 409, 425, 429)  # and all from 500: what another try may make good
 
