@@ -93,7 +93,7 @@ def measure(quick: bool) -> Iterator[Row]:
         at_least=0.95,
         floor=Floor(f"{CONCURRENCY} / {DELAY} s", CONCURRENCY / DELAY),
         notes={"answers a round": answers, "characters of a prompt": sum(len(content) for _, content in MESSAGES)},
-        libraries=["openai", "httpx"],
+        libraries=["openai", "httpx", "aiohttp"],
     )
 
 
