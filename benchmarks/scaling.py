@@ -76,7 +76,7 @@ class Ready:
 
     def answers(self, requests: Iterable[Request]) -> Iterator[Answer]:
         for request in requests:
-            instruction, sentence = request.messages[0][1], request.messages[-2 if request.opening else -1][1]
+            instruction, sentence = request.messages[0][1], request.question[-1][1]
             words = sentence.rstrip(".").split()
             saw = "Nobody saw a" if "denial" in instruction else "Somebody saw the"
             yield Answer(request.key, f"{saw} {words[2]} at the {words[-1]} on day {words[6]}.", 100, 10)

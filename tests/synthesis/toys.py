@@ -53,7 +53,7 @@ class ToyBackend:
         while batch := list(islice(source, self.width)):
             for request in reversed(batch):
                 self.asked.append(request.key)
-                about = request.messages[-2 if request.opening else -1][1], ROLE_OF[request.messages[0][1]]
+                about = request.question[-1][1], ROLE_OF[request.messages[0][1]]
                 yield Answer(request.key, self.say(*about, self.attempts[about]), 100, 10)
                 self.attempts[about] += 1
 

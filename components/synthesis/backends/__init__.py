@@ -26,6 +26,11 @@ class Request(NamedTuple):
         role, content = self.messages[-1]
         return content if role == "assistant" else ""
 
+    @property
+    def question(self) -> Messages:
+        """The messages without the answer's beginning."""
+        return self.messages[:-1] if self.opening else self.messages
+
 
 class Answer(NamedTuple):
     """What a model said to one request; `text` includes the beginning that the request gave, and may be empty.

@@ -116,21 +116,23 @@ class OpenAiBackend:
         opened = openai.AsyncOpenAI(
             base_url=self._settings.base_url, api_key=self._key or "none", max_retries=0, http_client=http
         )
-        begun = 0
+        begun, free = 0, 0.0  # requests, and when the next may begin
 
         async with opened as client:
 
             async def ask(request: Request) -> Answer:
-                nonlocal begun
+                nonlocal begun, free
                 begun += 1
                 if begun <= self._settings.concurrency:
-                    await asyncio.sleep(begun * STAGGER)
+                    start = max(free, time.monotonic())
+                    free = start + STAGGER
+                    await asyncio.sleep(start - time.monotonic())
                 return await self._answer(client, request)
 
             yield ask
 
     async def _answer(self, client: openai.AsyncOpenAI, request: Request) -> Answer:
-        given = request.messages[:-1] if request.opening else request.messages
+        given = request.question
         messages = [{"role": role, "content": content} for role, content in given]
         generator, failures = random.Random(request.seed), 0
         while True:

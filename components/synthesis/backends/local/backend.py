@@ -122,7 +122,7 @@ class LocalBackend:
                 f"{self._sampling.max_tokens} is more than the {longest} that {self.model} can hold; shorten it"
             )
         uniforms = np.random.default_rng(request.seed).random(self._sampling.max_tokens, dtype=np.float32)
-        head = request.messages[: -2 if request.opening else -1]
+        head = request.question[:-1]
         if head not in begins and len(begins) < HEADS and head:
             begins[head] = cache.add(self._read(head))
         seen = 0
