@@ -200,3 +200,14 @@ def test_a_server_that_fails_costs_no_answer(
     with pytest.raises(BackendError):
         run(folder, monkeypatch)
     assert len(ledger(folder)) == 9
+
+
+def test_no_sentence_that_denies_something_is_asked_about(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, server)
+    rows = [sentence._asdict() for sentence in SENTENCES[1:11]]
+    denials = [row | {"id": 200 + row["id"], "text": row["text"].replace("was", "was not")} for row in rows]
+    pq.write_table(pa.Table.from_pylist(rows + denials), folder / "data/corpus/train.parquet")
+    run(folder, monkeypatch)
+    assert {call.asked for call in server.calls} == {row["text"] for row in rows}
