@@ -15,7 +15,7 @@ from statistics import median
 
 from benchmarks.harness import ROUNDS, Row, Sample, compared, interleaved, main, require
 from components.config import load_params
-from components.corpus.cleaning import clean
+from components.corpus.cleaning import clean_all
 from components.corpus.dump import Page, read_pages
 from components.errors import DataError
 from components.paths import SOURCES
@@ -41,8 +41,8 @@ def dump() -> Path:
 
 
 def ours(path: Path) -> str:
-    pages = [page for page in read_pages(path, "mediawiki") if isinstance(page, Page)]
-    return "\n".join(text for text, _ in clean(pages, load_params().corpus).rows)
+    pages = (page for page in read_pages(path, "mediawiki") if isinstance(page, Page))
+    return "\n".join(text for part in clean_all(pages, load_params().corpus, cores=1) for text, _ in part.rows)
 
 
 def wikiextractor(path: Path) -> str:

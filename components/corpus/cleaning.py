@@ -12,7 +12,7 @@ from mwparserfromhell.parser import ParserError
 
 from components.config.corpus import Corpus
 from components.corpus.dump import Page
-from components.corpus.sentences import fault, split
+from components.corpus.sentences import faults, split
 from components.corpus.wikitext import paragraphs
 from components.errors import CseflowError
 from components.processes import usable_cores
@@ -30,13 +30,11 @@ class Cleaned(NamedTuple):
 def clean(pages: Iterable[Page], settings: Corpus) -> Cleaned:
     """The whole sentences of `pages`. A line of plain text is taken for a sentence, and judged like any other."""
     cleaned = Cleaned([], Counter())
-    for page in pages:
-        for sentence in _sentences(page, settings, cleaned.faults):
-            reason = fault(sentence, settings) if settings.filter else None if sentence.strip() else "length"
-            if reason is None:
-                cleaned.rows.append((sentence, page.title))
-            else:
-                cleaned.faults[reason] += 1
+    found = [(sentence, page.title) for page in pages for sentence in _sentences(page, settings, cleaned.faults)]
+    texts = [sentence for sentence, _ in found]
+    reasons = faults(texts, settings) if settings.filter else [None if text.strip() else "length" for text in texts]
+    cleaned.rows.extend(row for row, reason in zip(found, reasons, strict=True) if reason is None)
+    cleaned.faults.update(reason for reason in reasons if reason is not None)
     return cleaned
 
 
@@ -69,7 +67,7 @@ def clean_all(pages: Iterable[Page], settings: Corpus, cores: int | None = None)
         ) from None
 
 
-def _sentences(page: Page, settings: Corpus, faults: Counter[str]) -> Iterator[str]:
+def _sentences(page: Page, settings: Corpus, counted: Counter[str]) -> Iterator[str]:
     if page.title is None:
         yield page.text
         return
@@ -77,7 +75,7 @@ def _sentences(page: Page, settings: Corpus, faults: Counter[str]) -> Iterator[s
         for paragraph in paragraphs(page.text, page.media):
             yield from split(paragraph, settings.language)
     except ParserError:  # the rest of a page whose markup defeats the parser
-        faults["unparsable"] += 1
+        counted["unparsable"] += 1
 
 
 def _chunks(pages: Iterable[Page]) -> Iterator[list[Page]]:

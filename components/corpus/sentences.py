@@ -1,14 +1,13 @@
 """Paragraph → sentences; and what tells a whole sentence from a fragment."""
 
 import re
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Sequence
 
 import sentencex
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 from components.config.corpus import Corpus
-from components.corpus.wikitext import GAP
+from components.corpus.language import language_probabilities, language_probability
+from components.corpus.marks import GAP
 
 OPENING = "\"'“‘«(["
 ENDING = re.compile(r"[.!?。！？][\"'”’»)\]]*$")
@@ -58,6 +57,24 @@ def _cut(piece: str) -> list[str]:
 
 def fault(sentence: str, settings: Corpus) -> str | None:
     """Why `sentence` is not kept, in one word, or None for a whole sentence of the language."""
+    found = _fault_of_form(sentence, settings)
+    if found is None and language_probability(sentence, settings.language) < MIN_LANGUAGE:
+        return "language"
+    return found
+
+
+def faults(sentences: Sequence[str], settings: Corpus) -> list[str | None]:
+    """`fault` of each of `sentences`, sooner."""
+    found = [_fault_of_form(sentence, settings) for sentence in sentences]
+    whole = [place for place, reason in enumerate(found) if reason is None]
+    probabilities = language_probabilities([sentences[place] for place in whole], settings.language)
+    for place, probability in zip(whole, probabilities, strict=True):
+        if probability < MIN_LANGUAGE:
+            found[place] = "language"
+    return found
+
+
+def _fault_of_form(sentence: str, settings: Corpus) -> str | None:
     if GAP in sentence:
         return "gap"
     if not settings.min_words <= len(sentence.split()) <= settings.max_words:
@@ -70,23 +87,11 @@ def fault(sentence: str, settings: Corpus) -> str | None:
     if not _balanced(sentence):
         return "unbalanced"
     characters = sentence.replace(" ", "")
-    if sum(character.isalpha() for character in characters) < MIN_LETTERS * len(characters):
+    if sum(map(str.isalpha, characters)) < MIN_LETTERS * len(characters):
         return "symbols"
-    if language_probability(sentence, settings.language) < MIN_LANGUAGE:
-        return "language"
     return None
-
-
-def language_probability(sentence: str, language: str) -> float:
-    """How sure it is, in [0, 1], that `sentence` is in `language` (ISO 639-1); 0 for an unknown language."""
-    return float(dict(_identifier().rank(sentence)).get(language, 0.0))
 
 
 def _balanced(sentence: str) -> bool:
     pairs = all(sentence.count(left) == sentence.count(right) for left, right in ("()", "“”", "«»"))
     return pairs and sentence.count('"') % 2 == 0
-
-
-@cache
-def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

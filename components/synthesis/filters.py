@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from components.config.corpus import Corpus
 from components.config.synthesis import Filters
-from components.corpus.sentences import fault, language_probability
+from components.corpus.language import language_probability
+from components.corpus.sentences import fault
 from components.synthesis.exemplars import Exemplar
 from components.synthesis.tuples import Texts
 from components.text import match_error_rate, normal

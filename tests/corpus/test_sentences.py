@@ -3,8 +3,8 @@
 import pytest
 
 from components.config.corpus import Corpus
+from components.corpus.marks import GAP
 from components.corpus.sentences import fault, split
-from components.corpus.wikitext import GAP
 
 
 @pytest.mark.parametrize(

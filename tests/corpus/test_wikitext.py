@@ -1,10 +1,13 @@
 """What of a page's wikitext its plain paragraphs show."""
 
+import random
+
 import pytest
 
-from components.corpus.wikitext import GAP, paragraphs
-
-MEDIA = frozenset({"file", "image", "category", "bild"})
+from components.corpus.marks import GAP
+from components.corpus.markup import PageText
+from components.corpus.wikitext import paragraphs
+from tests.corpus.tree import MEDIA, shown_of_page
 
 
 def shown(text: str) -> list[str]:
@@ -64,3 +67,29 @@ def test_appendices_are_left_out_up_to_the_next_section() -> None:
 @pytest.mark.parametrize("missing", ["{{unknown|a}}", "<math>x^2</math>", "{{convert|5|furlong}}", "<code>x</code>"])
 def test_what_is_missing_in_a_sentence_is_marked(missing: str) -> None:
     assert shown(f"The metal is used in {missing} and lamps.") == [f"The metal is used in {GAP} and lamps."]
+
+
+# Markup with a place for more of it inside.
+NESTED = [
+    *("%s", "a %s b", "[[%s]]", "[[Gold|%s]]", "[[File:G.jpg|thumb|%s]]", "[[de:%s]]", "{{lang|la|%s}}", "{{Main|%s}}"),
+    *("{{convert|%s|km|adj=on}}", "{{convert|%s|km}}", "{{cite web|title=%s}}", "{{Infobox\n| name = %s\n}}", "{{!}}"),
+    *("<ref>%s</ref>", "<ref name=a />", "<sup>2%s</sup>", "<div class='x'>%s</div>", "<math>%s</math>", "x<br />%s"),
+    *("'''%s'''", "''%s''", "<!-- %s -->", "&nbsp;%s&#233;&#xe9;", "[http://example.org %s]", "http://example.org"),
+    *("\n* %s\n", "\n:: %s\n", "\n== %s ==\n", "\n=== See also ===\n%s", "\n{| class=x\n|-\n| %s || y\n|}\n"),
+    *("{{{1|%s}}}", "{{ %s", "[[ %s", "<div>%s", "%s}}", "<ref>%s"),
+]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_tokens_show_what_the_tree_shows(seed: int) -> None:
+    chance = random.Random(seed)
+
+    def markup(depth: int) -> str:
+        if depth == 0:
+            return "gold"
+        parts = chance.choices(NESTED, k=chance.randint(1, 4))
+        return " ".join(part.replace("%s", markup(depth - 1)) for part in parts)
+
+    for _ in range(20):
+        text = markup(3)
+        assert PageText(text, MEDIA).shown() == shown_of_page(text), text
