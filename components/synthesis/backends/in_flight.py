@@ -1,6 +1,7 @@
 """Many items worked on at a time by coroutines in a thread of their own, behind a plain iterator."""
 
 import asyncio
+import gc
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -64,6 +65,7 @@ def in_flight(
     thread = threading.Thread(target=run, name="in flight", daemon=True)  # a daemon: no exit waits for a lost iterator
     thread.start()
     wake, stop = started.result()
+    gc.freeze()  # to look through all that was there before takes a tenth of a second, and answers pile up meanwhile
     try:
         todo, under_way = iter(items), 0
         while True:
@@ -80,6 +82,7 @@ def in_flight(
                 raise result
             yield result
     finally:
+        gc.unfreeze()
         stop()
         thread.join()
 
