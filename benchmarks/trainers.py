@@ -38,12 +38,13 @@ WARM_UP = 1  # blocks of steps that do not count
 
 
 class Job(NamedTuple):
-    """`side` is peer or cseflow, `precision` fp32 or bf16."""
+    """`side` is peer or cseflow, `precision` fp32 or bf16; `cache_rows` is that of section `training`, cseflow's."""
 
     checkpoint: Path
     side: str
     precision: str
     batch: int = 64
+    cache_rows: int | None = None
 
 
 class Raced(NamedTuple):
@@ -222,9 +223,9 @@ def contrastive_trainer(job: Job, plan: np.ndarray | None, folder: Path) -> Cont
     if plan is None:
         plan = batch_plan([part.rows for part in parts], [job.batch], settings.training, 0)
     return ContrastiveTrainer(
-        ContrastiveModel(encoder, settings.variant, job.batch),
+        ContrastiveModel(encoder, settings.variant, job.batch, cached=job.cache_rows is not None),
         plan=plan,
-        collator=Collator(parts, encoder, rows=None if torch.cuda.is_available() else CPU_ROWS),
+        collator=Collator(parts, encoder, rows=job.cache_rows or (None if torch.cuda.is_available() else CPU_ROWS)),
         trace=NoTrace(),
         training=settings.training,
         folder=folder,

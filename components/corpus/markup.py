@@ -137,23 +137,18 @@ class PageText:
         if seen is not None:
             return seen
         inside = self._tokens[at : self._ends[at]]
-        return (
-            BREAK
-            if any("\n" in value for token in inside for value in token.values() if isinstance(value, str))
-            else GAP
-        )
+        strings = (value for token in inside for value in token.values() if isinstance(value, str))
+        return BREAK if any("\n" in value for value in strings) else GAP
 
     def _arguments(self, parts: list[tuple[Token, int, int]]) -> tuple[list[str], set[str]]:
         """A template's arguments by place, and the names of the others."""
         by_place, named = [], set()
         for _, start, end in parts:
-            equals = next(
-                (k for k in self._level(start, end) if type(self._tokens[k]) is tokens.TemplateParamEquals), None
-            )
-            if equals is None:
-                by_place.append(self._text(start, end).strip())
+            equals = [k for k in self._level(start, end) if type(self._tokens[k]) is tokens.TemplateParamEquals]
+            if equals:
+                named.add(self._text(start, equals[0]).strip())
             else:
-                named.add(self._text(start, equals).strip())
+                by_place.append(self._text(start, end).strip())
         return by_place, named
 
 
