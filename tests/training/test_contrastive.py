@@ -125,7 +125,7 @@ def plain_term(
 
 
 def losses(model: ContrastiveModel, batch: Batch) -> dict[str, float]:
-    return {name: float(value) for name, value in model(**batch).items()}
+    return {name: float(value.detach()) for name, value in model(**batch).items()}
 
 
 @pytest.mark.parametrize("variant", TRAINED)
