@@ -29,13 +29,12 @@ class Cleaned(NamedTuple):
 
 def clean(pages: Iterable[Page], settings: Corpus) -> Cleaned:
     """The whole sentences of `pages`. A line of plain text is taken for a sentence, and judged like any other."""
-    cleaned = Cleaned([], Counter())
-    found = [(sentence, page.title) for page in pages for sentence in _sentences(page, settings, cleaned.faults)]
+    counted: Counter[str] = Counter()
+    found = [(sentence, page.title) for page in pages for sentence in _sentences(page, settings, counted)]
     texts = [sentence for sentence, _ in found]
     reasons = faults(texts, settings) if settings.filter else [None if text.strip() else "length" for text in texts]
-    cleaned.rows.extend(row for row, reason in zip(found, reasons, strict=True) if reason is None)
-    cleaned.faults.update(reason for reason in reasons if reason is not None)
-    return cleaned
+    counted.update(reason for reason in reasons if reason is not None)
+    return Cleaned([row for row, reason in zip(found, reasons, strict=True) if reason is None], counted)
 
 
 def clean_all(pages: Iterable[Page], settings: Corpus, cores: int | None = None) -> Iterator[Cleaned]:

@@ -47,20 +47,23 @@ def _counts(texts: list[bytes]) -> csr_array:
     following, base, found = _automaton()
     lengths = np.array([len(text) for text in texts])
     order = np.argsort(-lengths, kind="stable")  # the longest first, so that those not yet at their end lie together
-    padded = np.frombuffer(b"".join(texts[k].ljust(lengths.max(), b"\0") for k in order), np.uint8)
-    letters = np.ascontiguousarray(padded.reshape(len(texts), -1).T)
-    reading = np.searchsorted(-lengths[order], -np.arange(1, len(letters) + 1), side="right")
+    ordered = lengths[order]
+    letters = np.frombuffer(b"".join(texts[k] for k in order), np.uint8)
+    at = np.cumsum(ordered) - ordered  # where each text is read
+    reading = np.searchsorted(-ordered, -np.arange(ordered[0]), side="left")  # texts that are longer than so many bytes
     state = np.zeros(len(texts), np.int64)
-    rows, grams = [], []
-    for step, count in zip(letters, reading, strict=True):
-        state = following[base[state[:count]] + step[:count]]
+    rows, grams = [order[:0]], [found[:0]]
+    for count in reading:
+        at = at[:count]
+        state = following[base[state[:count]] + letters[at]]
+        at += 1
         gram = found[state]
         hits = np.flatnonzero(gram >= 0)
         rows.append(order[hits])
         grams.append(gram[hits])
-    at = np.concatenate(rows), np.concatenate(grams)
+    places = np.concatenate(rows), np.concatenate(grams)
     shape = len(texts), len(_identifier().nb_ptc)
-    return csr_array((np.ones(len(at[0]), np.float32), at), shape=shape)  # which adds what falls in one place
+    return csr_array((np.ones(len(places[0]), np.float32), places), shape=shape)  # which adds what falls in one place
 
 
 @cache

@@ -8,7 +8,7 @@ from mwparserfromhell.parser import CTokenizer, ParserError, tokens
 from mwparserfromhell.parser.tokens import Token
 
 from components.corpus.marks import BREAK, GAP, ITEM, MARKS, NOTE
-from components.corpus.templates import SIGNS, WRITTEN, is_note, written
+from components.corpus.templates import SIGNS, WRITERS, is_note
 
 # Sections after the article proper.
 APPENDICES = {
@@ -35,8 +35,8 @@ CLOSINGS = {
 class PageText:
     """A page's tokens, and what of them its reader sees.
 
-    mwparserfromhell builds a tree of them, which costs four times as much as the tokens themselves; most of it is
-    references and infoboxes, none of which is shown. Here they are stepped over.
+    mwparserfromhell builds a tree of them, which costs far more than the tokens themselves; most of it is references
+    and infoboxes, none of which is shown. Here they are stepped over.
     """
 
     def __init__(self, text: str, media: frozenset[str]) -> None:
@@ -89,10 +89,10 @@ class PageText:
         return MARKS.sub("", chr(int(value.text, 16 if len(kind) > 1 else 10)))
 
     def _external_link(self, at: int) -> str:
-        _, *title = self._parts(at, tokens.ExternalLinkSeparator)
-        for _, start, end in title:
-            if start < end:
-                return self._text(start, end)
+        parts = self._parts(at, tokens.ExternalLinkSeparator)
+        _, start, end = parts[-1]
+        if len(parts) > 1 and start < end:
+            return self._text(start, end)
         return NOTE if self._tokens[at].brackets else GAP
 
     def _link(self, at: int) -> str:
@@ -101,7 +101,8 @@ class PageText:
         prefix, colon, _ = title.strip().partition(":")
         if colon and prefix.strip().lower() in self._media:
             return ""
-        for _, start, end in texts:
+        if texts:
+            _, start, end = texts[0]
             return self._text(start, end)
         if colon and re.fullmatch(r"[a-z]{2,3}(-[a-z-]+)?", prefix):
             return ""  # the same article in another language
@@ -120,8 +121,7 @@ class PageText:
             return BREAK
         if name == "br":
             return " "
-        contents = [self._text(start, end) for opening, start, end in parts if type(opening) is tokens.TagCloseOpen]
-        inner = "".join(contents)
+        inner = "".join(self._text(start, end) for opening, start, end in parts if type(opening) is tokens.TagCloseOpen)
         if name == "sup":
             return inner.translate(SUPERSCRIPTS)
         return BREAK + inner + BREAK if name in BLOCK_TAGS else inner
@@ -133,7 +133,7 @@ class PageText:
             return SIGNS[name]
         if is_note(name):
             return NOTE
-        seen = written(name, *self._arguments(parts)) if name in WRITTEN else None
+        seen = WRITERS[name](*self._arguments(parts)) if name in WRITERS else None
         if seen is not None:
             return seen
         inside = self._tokens[at : self._ends[at]]

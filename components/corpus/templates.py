@@ -1,6 +1,8 @@
 """Templates of which the page's reader sees something in the sentence, and those that are mere notes."""
 
 import re
+from collections.abc import Callable
+from functools import partial
 
 from components.corpus.marks import GAP
 
@@ -30,7 +32,6 @@ NOTES = {
 }
 NOTE_OPENINGS = ("cite ", "sfn", "efn", "pp-", "use ")
 NOTE_ENDINGS = (" icon", "-inline")
-WRITTEN = {*SHOWN, "convert", "cvt", "chem", "circa", "c.", "as of", "frac"}
 # {{convert|5|to|10|km}}: the joints, and the units that read well as their own symbols.
 JOINTS = {"to": " to ", "and": " and ", "or": " or ", "-": "–", "–": "–", "by": " by ", "x": " by ", "and(-)": " and "}
 UNITS = {unit: unit for unit in ("km", "m", "cm", "mm", "kg", "g", "t", "mi", "ft", "mph", "km/h", "ft/s", "m/s", "ha")}
@@ -44,28 +45,45 @@ def is_note(name: str) -> bool:
     return name in NOTES or name.startswith(NOTE_OPENINGS) or name.endswith(NOTE_ENDINGS)
 
 
-def written(name: str, arguments: list[str], named: set[str]) -> str | None:
-    """What a template that shows its arguments shows of these, or None where they are not what it takes."""
-    if name in SHOWN and arguments:
-        place = SHOWN[name]
-        return arguments[place if place < 0 else place - 1] or GAP
-    if name in {"convert", "cvt"} and len(arguments) > 1:
-        return _quantity(arguments, adjective="adj" in named)
-    if name == "chem":
-        return "".join(arguments)
-    if name in {"circa", "c."} and arguments:
-        return f"c. {arguments[0]}"
-    if name == "as of" and arguments:
-        return f"{'as' if 'lc' in named else 'As'} of {' '.join(reversed(arguments))}"
-    if name == "frac" and len(arguments) == 2:
-        return f"{arguments[0]}/{arguments[1]}"
-    return None
+def _argument(place: int, arguments: list[str], named: set[str]) -> str | None:
+    if not arguments:
+        return None
+    return arguments[place if place < 0 else place - 1] or GAP
 
 
-def _quantity(arguments: list[str], adjective: bool) -> str:
+def _quantity(arguments: list[str], named: set[str]) -> str | None:
+    if len(arguments) < 2:
+        return None
     number, unit = arguments[0], arguments[1]
     if unit in JOINTS and len(arguments) > 3:
         number, unit = f"{number}{JOINTS[unit]}{arguments[2]}", arguments[3]
     if unit not in UNITS:
         return GAP
-    return f"{number}-{re.sub('(?<=[a-z]{3})s$', '', UNITS[unit])}" if adjective else f"{number} {UNITS[unit]}"
+    if "adj" in named:
+        return f"{number}-{re.sub('(?<=[a-z]{3})s$', '', UNITS[unit])}"
+    return f"{number} {UNITS[unit]}"
+
+
+def _formula(arguments: list[str], named: set[str]) -> str | None:
+    return "".join(arguments)
+
+
+def _circa(arguments: list[str], named: set[str]) -> str | None:
+    return f"c. {arguments[0]}" if arguments else None
+
+
+def _as_of(arguments: list[str], named: set[str]) -> str | None:
+    return f"{'as' if 'lc' in named else 'As'} of {' '.join(reversed(arguments))}" if arguments else None
+
+
+def _fraction(arguments: list[str], named: set[str]) -> str | None:
+    return f"{arguments[0]}/{arguments[1]}" if len(arguments) == 2 else None
+
+
+# By name: what a template that shows its arguments shows of these (those by place, and the names of the others), or
+# None where they are not what it takes.
+WRITERS: dict[str, Callable[[list[str], set[str]], str | None]] = {
+    **{name: partial(_argument, place) for name, place in SHOWN.items()},
+    **{"convert": _quantity, "cvt": _quantity, "chem": _formula, "circa": _circa, "c.": _circa},
+    **{"as of": _as_of, "frac": _fraction},
+}

@@ -25,5 +25,9 @@ def test_many_sentences_are_judged_as_each_alone(language: str) -> None:
     assert language_probabilities(SENTENCES, language) == pytest.approx(alone, abs=1e-5)
 
 
+def test_texts_of_which_nothing_is_read_are_alike_in_every_language() -> None:
+    assert language_probabilities(["", ""], "en") == pytest.approx([language_probability("", "en")] * 2)
+
+
 def test_no_sentences_have_no_probabilities() -> None:
     assert language_probabilities([], "en").shape == (0,)

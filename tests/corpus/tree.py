@@ -5,7 +5,7 @@ from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag,
 from mwparserfromhell.wikicode import Wikicode
 
 from components.corpus import markup as w
-from components.corpus.templates import is_note, written
+from components.corpus.templates import WRITERS, is_note
 
 MEDIA = frozenset({"file", "image", "category", "bild"})
 
@@ -76,7 +76,7 @@ def _template(node: Template) -> str:
         return w.NOTE
     arguments = [_all(each.value).strip() for each in node.params if not each.showkey]
     named = {str(each.name).strip() for each in node.params if each.showkey}
-    seen = written(name, arguments, named)
+    seen = WRITERS[name](arguments, named) if name in WRITERS else None
     if seen is not None:
         return seen
     return w.BREAK if "\n" in str(node) else w.GAP

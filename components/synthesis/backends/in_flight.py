@@ -65,7 +65,7 @@ def in_flight(
     thread = threading.Thread(target=run, name="in flight", daemon=True)  # a daemon: no exit waits for a lost iterator
     thread.start()
     wake, stop = started.result()
-    gc.freeze()  # to look through all that was there before takes a tenth of a second, and answers pile up meanwhile
+    gc.freeze()  # to look through all that was there before halts the thread, and answers pile up meanwhile
     try:
         todo, under_way = iter(items), 0
         while True:
