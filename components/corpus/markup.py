@@ -8,6 +8,7 @@ from mwparserfromhell.parser import CTokenizer, ParserError, tokens
 from mwparserfromhell.parser.tokens import Token
 
 from components.corpus.marks import BREAK, GAP, ITEM, MARKS, NOTE
+from components.corpus.plain import without_plain_markup
 from components.corpus.templates import SIGNS, WRITERS, is_note
 
 # Sections after the article proper.
@@ -41,7 +42,8 @@ class PageText:
 
     def __init__(self, text: str, media: frozenset[str]) -> None:
         self._media = media
-        self._tokens = CTokenizer().tokenize(MARKS.sub("", text), 0, True)  # bold and italics stay text
+        plain = without_plain_markup(MARKS.sub("", text))
+        self._tokens = CTokenizer().tokenize(plain, 0, True)  # bold and italics stay text
         self._ends = _ends(self._tokens)
 
     def shown(self) -> str:
@@ -136,9 +138,8 @@ class PageText:
         seen = WRITERS[name](*self._arguments(parts)) if name in WRITERS else None
         if seen is not None:
             return seen
-        inside = self._tokens[at : self._ends[at]]
-        strings = (value for token in inside for value in token.values() if isinstance(value, str))
-        return BREAK if any("\n" in value for value in strings) else GAP
+        own = (self._tokens[k].get("text", "") for k in self._level(at + 1, self._ends[at]))
+        return BREAK if any("\n" in text for text in own) else GAP
 
     def _arguments(self, parts: list[tuple[Token, int, int]]) -> tuple[list[str], set[str]]:
         """A template's arguments by place, and the names of the others."""

@@ -8,8 +8,10 @@ from components.corpus.markup import PageText
 
 CLOSED = r"""[.!?]["'”’)\]]*"""
 FOOTNOTES = re.compile(rf"({CLOSED})\s*[{GAP}{NOTE}]+\s*")  # what follows a full stop
-INNER_NOTES = re.compile(rf"(?<=\w){NOTE}+(?=\w)")
-BRACKETS = re.compile(r"[()\[\]]")
+NOTES = re.compile(NOTE + "{2,}")
+INNER_NOTE = re.compile(rf"{NOTE}(?<=\w{NOTE})(?=\w)")
+# One with nothing in it, or with a space, a comma or a colon next to it on the inside.
+UNTIDY_BRACKET = re.compile(r"[()\[\]](?:(?<=[(\[])(?=[ ,;:)\]])|(?<=[ ,;:][)\]]))")
 WITH_GAP = re.compile(rf"\s*(\([^()]*{GAP}[^()]*\)|\[[^\[\]]*{GAP}[^\[\]]*\])")
 
 
@@ -35,11 +37,11 @@ def _tidy(text: str) -> str:
     text = re.sub(r"'{2,}", "", text)
     if GAP in text or NOTE in text:
         text = FOOTNOTES.sub(r"\1 ", text)
-        text = INNER_NOTES.sub(" ", text).replace(NOTE, "")
+        text = INNER_NOTE.sub(" ", NOTES.sub(NOTE, text)).replace(NOTE, "")
         while GAP in text and WITH_GAP.search(text):
             text = WITH_GAP.sub("", text)  # a sentence stays whole without its parenthesis
     text = " ".join(text.split())
-    if BRACKETS.search(text):
+    if UNTIDY_BRACKET.search(text):
         text = re.sub(r"([(\[])[ ,;:]+", r"\1", text)
         text = re.sub(r"[ ,;:]+([)\]])", r"\1", text)
         text = re.sub(r" ?(\(\)|\[\])", "", text)

@@ -79,4 +79,5 @@ def _template(node: Template) -> str:
     seen = WRITERS[name](arguments, named) if name in WRITERS else None
     if seen is not None:
         return seen
-    return w.BREAK if "\n" in str(node) else w.GAP
+    own = [node.name, *(each.name for each in node.params if each.showkey), *(each.value for each in node.params)]
+    return w.BREAK if any("\n" in text.value for code in own for text in code.ifilter_text(recursive=False)) else w.GAP
