@@ -54,7 +54,8 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
         with _Writer(folder / "train.parquet") as train, _Writer(folder / "heldout.parquet") as heldout:
             first = 0
             for shard in shards:
-                for batch in pq.ParquetFile(shard.path).iter_batches(ROW_GROUP, columns=["text", "page", HELDOUT]):
+                content = pq.ParquetFile(shard.path, pre_buffer=False)  # which would hold all that was read to the end
+                for batch in content.iter_batches(ROW_GROUP, columns=["text", "page", HELDOUT], use_threads=False):
                     rows = slice(first, first := first + len(batch))
                     table = pa.Table.from_batches([batch]).add_column(0, "id", pa.array(number[rows]))
                     table = table.filter(pa.array(chosen[rows]))

@@ -17,7 +17,7 @@ from components.corpus.wikitext import paragraphs
 from components.errors import CseflowError
 from components.processes import usable_cores
 
-CHUNK = 1 << 19  # characters of wikitext that a worker takes at a time
+CHUNK = 1 << 18  # characters of wikitext that a worker takes at a time
 
 
 class Cleaned(NamedTuple):
