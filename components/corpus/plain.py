@@ -1,7 +1,8 @@
 """The commonest markup, of which the reader sees the same wherever it stands, shown before the page is parsed.
 
 Most of an article's markup is references, links and list items with no other markup in them. A regular expression is
-sooner done with these than the parser; what is nested, broken or unusual is left to it.
+sooner done with these than the parser; what is nested, broken or unusual is left to it. One thing changes: a link
+within a link's title or a template's name, which breaks them, no longer does.
 """
 
 import re
