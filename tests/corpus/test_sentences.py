@@ -12,6 +12,7 @@ from components.corpus.sentences import fault, split
     [
         ["Dr. Smith met John F. Kennedy in the U.S. Senate.", "He saw p. 5 of Vol. 3 there."],
         ["It grows well at 15 °C.", "Frost kills it."],
+        ["It weighs 3 g.", "The other one weighs 5 g."],
         ["(This one stands in brackets.)", "This one does not."],
         ["Tables, chairs, etc.", "Another sentence begins here."],
         ["They are rated as 1. Lincoln; 2. Washington; and 3. Roosevelt, as polls say.", "Others differ."],
@@ -36,6 +37,7 @@ def test_sentences_end_where_they_end(sentences: list[str]) -> None:
         ("The metals of the house are:", "fragment"),
         ("He says so in the book, p.", "fragment"),
         ("The metal is thumb|right|250px in the picture.", "residue"),
+        ("The metal is 250px wide in the picture.", "residue"),
         ("The metal [[gold is used in many lamps.", "residue"),
         ("The metal (gold is used in many lamps.", "unbalanced"),
         ('The metal "gold is used in many lamps.', "unbalanced"),
@@ -45,3 +47,8 @@ def test_sentences_end_where_they_end(sentences: list[str]) -> None:
 )
 def test_only_whole_sentences_of_the_language_are_kept(sentence: str, reason: str | None) -> None:
     assert fault(sentence, Corpus(min_words=5, max_words=64)) == reason
+
+
+def test_letters_of_other_alphabets_are_letters() -> None:
+    sentence = "Ο χρυσός είναι ένα μέταλλο που χρησιμοποιείται στα νομίσματα."
+    assert fault(sentence, Corpus(min_words=5, max_words=64, language="el")) is None

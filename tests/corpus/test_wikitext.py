@@ -28,6 +28,7 @@ def shown(text: str) -> list[str]:
         ("Gold (<ref>Note.</ref>) is ( ; ) a metal .", "Gold is a metal."),
         ("It is 10<sup>−3</sup> m<sup>2</sup> of H<sub>2</sub>O.", "It is 10⁻³ m² of H2O."),
         ("Gold [http://example.org is here] for you.", "Gold is here for you."),
+        ("Gold<ref>A.</ref><ref>B.</ref>and silver{{fact}}too.", "Gold and silver too."),
         ("Gold&nbsp;is &lt; 5&ndash;6.<!-- why? -->", "Gold is < 5–6."),
     ],
 )
@@ -96,3 +97,14 @@ def test_tokens_show_what_the_tree_shows(seed: int) -> None:
     for _ in range(20):
         text = markup(3)
         assert PageText(text, MEDIA).shown() == shown_of_page(text), text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("&[[amp]];", "<[[b]]>gold</b>", "http://a.b/[[Gold]]", "[[http]]://a.b", "[http://a.b [[Gold]]]"),
+        *("[[[Gold]]]", "{{[[lang]]|la|gold}}", "{{[[Gold]]}}", ":{|\n| gold\n|}", "{{lang\n*|la|gold}}"),
+    ],
+)
+def test_a_plain_link_or_list_item_makes_no_markup_with_what_stands_beside_it(text: str) -> None:
+    assert PageText(text, MEDIA).shown() == shown_of_page(text)
