@@ -138,7 +138,7 @@ def _train(chosen: argparse.Namespace) -> None:
 
 
 def _join(chosen: argparse.Namespace) -> None:
-    from flows.launch import join
+    from components.training.launch import join
 
     join(chosen.folder)
     sys.stdout.write(f"{chosen.folder}: trained\n")

@@ -18,6 +18,7 @@ from prefect.states import Cancelling
 from components import paths
 from components.config import Params, load_params, variant_settings
 from components.errors import ConfigError, CseflowError
+from components.runs.run import Run
 from components.tracking import tags
 from components.tracking.delivery import deliver
 from components.tracking.journal import Journal
@@ -27,7 +28,6 @@ from flows.compare import compare, show_leaderboard
 from flows.hosted import begin, deployed, link_to_mlflow, links, require_data, require_data_version
 from flows.parameters import DataVersion, Profile, Seed, Variant
 from flows.promote import Promotion, promote
-from flows.runs import Run
 from flows.train import find_finished, train
 
 _LOOK = 3.0  # seconds between looks at the runs that workers do

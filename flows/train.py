@@ -6,13 +6,13 @@ from prefect import flow, get_run_logger, runtime, task
 
 from components.config import load_params
 from components.errors import UnreachableError
+from components.runs.run import Run
 from components.tracking import tags
 from components.tracking.delivery import Delivered
 from components.tracking.runs import run_url
 from flows.devices import own_gpus
 from flows.hosted import NETWORK, begin, deployed, link_to_mlflow, links, require_data, require_data_version, shown
 from flows.parameters import DataVersion, Profile, Seed, TrainingOverrides, Variant
-from flows.runs import Run
 
 
 @flow(name="train", flow_run_name="{variant} seed {seed}")

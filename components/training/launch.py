@@ -87,7 +87,7 @@ def _torchrun(request: Request, folder: Path) -> Iterator[subprocess.Popen[bytes
         raise ConfigError(f"training.processes: {training.processes} processes want a GPU each, and {gpus} are here")
     meeting = training.rendezvous or "127.0.0.1:0"
     command = [
-        *(sys.executable, "-m", "flows.launch"),
+        *(sys.executable, "-m", "components.training.launch"),
         f"--nnodes={training.nodes}",
         f"--nproc-per-node={training.processes}",
         *("--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}", f"--rdzv-id={folder.name}"),

@@ -175,8 +175,8 @@ class Run:
         from components.evaluation.embed import encoder_of
         from components.evaluation.measure import measure
         from components.evaluation.predictions import save_predictions
+        from components.training.launch import train_in_processes
         from components.training.request import Request
-        from flows.launch import train_in_processes
 
         request = Request(self.params, self.variant, self.seed, self.overrides)
         outcome = train_in_processes(request, self.folder, journal.metrics)

@@ -7,8 +7,8 @@ import pytest
 from components.config import load_params
 from components.errors import DataError
 from components.files import file_digest
+from components.runs.run import Run
 from components.validation.report import Report, write_report
-from flows.runs import Run
 from tests.project import make_project
 
 SHARD = Path("data/views/train/word_repetition/part-00000.parquet")

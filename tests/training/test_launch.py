@@ -13,8 +13,8 @@ import pytest
 from components.config import load_params
 from components.errors import CseflowError
 from components.training.checkpoints import complete_checkpoints, trainer_state
+from components.training.launch import join, train_in_processes
 from components.training.request import Request
-from flows.launch import join, train_in_processes
 from tests.project import REPOSITORY, make_project
 from tests.tracking.server import free_port, until
 
@@ -73,14 +73,16 @@ def assert_same(found: Curves, expected: Curves, *, after: int = 0) -> None:
 
 def processes_of(folder: str) -> dict[str, list[int]]:
     """The pids of torchrun and of the training processes of the run in `folder`."""
-    found: dict[str, list[int]] = {"flows.launch": [], "components.training": []}
+    found: dict[str, list[int]] = {"components.training.launch": [], "components.training": []}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = entry.read_bytes().decode().split("\0")
         except OSError:
             continue
         if folder in words and "components.training" in words:
-            found["flows.launch" if "flows.launch" in words else "components.training"].append(int(entry.parent.name))
+            found[
+                "components.training.launch" if "components.training.launch" in words else "components.training"
+            ].append(int(entry.parent.name))
     return found
 
 
@@ -114,7 +116,7 @@ def test_a_killed_process_ends_all_of_them() -> None:
 
 def test_a_killed_torchrun_goes_on_where_it_stopped(alone: Curves) -> None:
     with (
-        kill_after_a_checkpoint("resumed", "flows.launch"),
+        kill_after_a_checkpoint("resumed", "components.training.launch"),
         pytest.raises(CseflowError, match="run it again"),
     ):
         run("resumed", processes=2)
