@@ -1,6 +1,6 @@
 import pytest
 
-from components.text import match_error_rate
+from components.text import match_error_rate, well_formed
 
 
 # Of the last, "x" for "b" and an added "e": two edits, three words kept.
@@ -10,3 +10,19 @@ from components.text import match_error_rate
 )
 def test_match_error_rate_counts_words(first: str, second: str, rate: float) -> None:
     assert match_error_rate(first, second) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        ("plain é 😀", "plain é 😀"),
+        ("\ud83d\ude00!", "😀!"),
+        ("a\ud83d b\ude00 c", "a b c"),
+        ("\ud83d\ud83d\ude00\ude00", "😀"),
+        ("N\0UL", "NUL"),
+        ("\uffff stays", "\uffff stays"),
+    ],
+)
+def test_text_is_repaired_to_what_utf_8_can_hold(text: str, repaired: str) -> None:
+    assert well_formed(text) == repaired
+    assert well_formed(text).encode().decode() == repaired
