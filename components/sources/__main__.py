@@ -6,7 +6,7 @@ import shutil
 import sys
 
 from components.config import load_params
-from components.errors import ConfigError, exit_on_error
+from components.errors import ConfigError, DataError, exit_on_error
 from components.paths import SOURCES
 from components.sources.fetch import record_of, resolve
 
@@ -14,7 +14,7 @@ from components.sources.fetch import record_of, resolve
 def main() -> None:
     """Fetch what params.yaml names; without names, also remove what it no longer does."""
     parser = argparse.ArgumentParser(
-        prog="python -m components.sources", description="bring every source here, verified"
+        prog="python -m components.sources", description="download every source to data/sources, verified"
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="entries of `sources` in params.yaml; default: all")
     names = parser.parse_args().names
@@ -25,7 +25,11 @@ def main() -> None:
         if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name):
             raise ConfigError(f"sources.{name}: a source's name is that of a folder; use a-z, 0-9, - and _")
     for name in names or sources:
-        sys.stdout.write(f"{name}: {resolve(sources[name], SOURCES / name)} is whole\n")
+        try:
+            path = resolve(sources[name], SOURCES / name)
+        except DataError as error:
+            raise DataError(f"sources.{name}: {error}") from None
+        sys.stdout.write(f"{name}: {path} is verified\n")
         sys.stdout.flush()
     if not names:
         kept = {path.name for name in sources for path in (SOURCES / name, record_of(SOURCES / name))}

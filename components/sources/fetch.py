@@ -6,17 +6,19 @@ same bytes everywhere.
 """
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from components.config.sources import Source
 from components.files import folder_written_whole, written_whole
-from components.sources.digest import digests
+from components.sources.archive import unpack
+from components.sources.digest import digests, verify
 from components.sources.hub import fetch_hub
 from components.sources.plain import fetch_file, fetch_https
 from components.sources.wheel import fetch_wheel
 
-# Each puts a source's content into a folder, verified, and returns the folder or the one file in it.
+# Each takes what an address names as artefact, puts it into a folder, and returns the folder or the one file in it.
 FETCH = {"wheel": fetch_wheel, "hf": fetch_hub, "https": fetch_https, "file": fetch_file}
 
 
@@ -26,20 +28,33 @@ def resolve(source: Source, into: Path) -> Path:
     Returns the file inside `into` for a file source, `into` itself for a folder source.
 
     Raises:
-        ConfigError: the uri is not of a known form.
-        DataError: the source can't be had, or its bytes are not those that `sha256` pins; `into` stays what it was.
+        DataError: the source is unavailable, refused, or its bytes are not those that `sha256` pins; `into` stays
+            what it was.
     """
     record = record_of(into)
     known = _recorded(record, into, source)
     if known is None:
         with folder_written_whole(into) as content:
-            path = FETCH[source.uri.partition("://")[0]](source, content)
+            path = _fetched(source, content)
             known = {"uri": source.uri, "sha256": source.sha256, "path": path.relative_to(content).as_posix()}
             known["files"] = digests(content)
             record.unlink(missing_ok=True)  # until the new one is written, nothing vouches for the folder
         with written_whole(record) as aside:
             aside.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return into / known["path"]
+
+
+def _fetched(source: Source, content: Path) -> Path:
+    scheme, artefact, member = source.address
+    fetch = FETCH[scheme]
+    if member is None:
+        target = fetch(artefact, content)
+        verify(source, target)
+        return target
+    with tempfile.TemporaryDirectory(prefix=".archive.", suffix=".tmp", dir=content.parent) as scratch:
+        archive = fetch(artefact, Path(scratch))
+        verify(source, archive)
+        return unpack(source.uri, archive, member, content, source.expansion)
 
 
 def record_of(into: Path) -> Path:

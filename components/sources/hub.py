@@ -4,7 +4,6 @@ Downloads go through the hub's own cache, which resumes broken ones and serves w
 sha256 a revision that names a commit is the pin; a branch is what it was at the first fetch.
 """
 
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,34 +11,31 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
-from components.config.sources import Source
-from components.errors import ConfigError, DataError
-from components.sources.digest import verify
+from components.config.sources import HUB
+from components.errors import DataError
 
-URI = re.compile(r"hf://(?P<kind>dataset|model)s/(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^/]+))?(/(?P<path>.*))?")
 # Of a model: configuration, tokenizer and safetensors; never a pickle, nor the same weights for another runtime.
 MODEL_FILES = ["*.json", "*.txt", "*.md", "*.model", "*.jinja", "*.safetensors"]
 OTHER_RUNTIMES = ["onnx/*", "openvino/*", "coreml/*"]
 
 
-def fetch_hub(source: Source, content: Path) -> Path:
-    """Copy a file, a folder or a whole repository of the hub to `content`, and verify it."""
-    form = URI.fullmatch(source.uri)
+def fetch_hub(uri: str, into: Path) -> Path:
+    """Copy a file, a folder or a whole repository of the hub into the folder `into`."""
+    form = HUB.fullmatch(uri)
     if form is None:
-        raise ConfigError(f"{source.uri}: a hub's uri is hf://datasets/OWNER/NAME[@REV][/path] or hf://models/…")
+        raise ValueError(uri)  # section `sources` takes none such
     kind, repo, path = form["kind"], form["repo"], form["path"] or ""
     revision = unquote(form["revision"]) if form["revision"] else None
     if path and not path.endswith("/"):
-        target = _file(source.uri, kind, repo, revision, path, content)
+        target = _file(uri, kind, repo, revision, path, into)
     else:
-        target = _folder(source.uri, kind, repo, revision, path, content)
-    if not any(content.iterdir()):
-        raise DataError(f"{source.uri}: the hub has nothing there; see the path and the revision")
-    if kind == "model" and target == content and not any(content.rglob("*.safetensors")):
+        target = _folder(uri, kind, repo, revision, path, into)
+    if not any(into.iterdir()):
+        raise DataError(f"{uri}: the hub has nothing there; check the path and the revision")
+    if kind == "model" and target == into and not any(into.rglob("*.safetensors")):
         raise DataError(
-            f"{source.uri}: it has no safetensors, and pickled weights are never loaded; name a revision with them"
+            f"{uri}: it has no safetensors, and pickled weights are never loaded; name a revision with them"
         )
-    verify(source, target)
     return target
 
 

@@ -1,10 +1,12 @@
 """The hub's client against a small hub on loopback; in a process of its own, for it reads HF_ENDPOINT once."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,8 +25,13 @@ REPOSITORIES = {
         "1_Pooling/config.json": b"{}",
     },
     "models/lab/pickled": {"config.json": b"{}", "pytorch_model.bin": b"pickle"},
-    "datasets/lab/pairs": {"data/test.csv": b"a,b\n", "README.md": b"# Pairs\n"},
+    "datasets/lab/pairs": {"data/test.csv": b"a,b\n", "README.md": b"# Pairs\n", "senteval.tar": b""},
 }
+with io.BytesIO() as packed:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for member in ("SICK/SICK_test.txt", "STS/other.txt"):
+            archive.addfile(header := tarfile.TarInfo(f"./{member}"), io.BytesIO(b""))
+    REPOSITORIES["datasets/lab/pairs"]["senteval.tar"] = packed.getvalue()
 
 PIN = hashlib.sha256(b"a,b\n").hexdigest()
 CASES = {  # name: uri, sha256
@@ -33,6 +40,7 @@ CASES = {  # name: uri, sha256
     "file": ("hf://datasets/lab/pairs/data/test.csv", PIN),
     "folder": (f"hf://datasets/lab/pairs@{COMMIT}/data/", None),
     "other": ("hf://datasets/lab/pairs/data/test.csv", "0" * 64),
+    "member": ("hf://datasets/lab/pairs/senteval.tar!/SICK/", None),
     "unknown": ("hf://datasets/lab/none/data.csv", None),
 }
 
@@ -100,8 +108,9 @@ class Fetched(NamedTuple):
 def fetch(cases: dict[str, tuple[str, str | None]], root: Path, endpoint: str) -> dict[str, Fetched]:
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(root / "hub"), "HF_HUB_DISABLE_XET": "1"}
     environment |= {"no_proxy": "*", "HF_HUB_OFFLINE": "0"}
-    command = [sys.executable, "-c", FETCH, json.dumps(cases), str(root / "sources")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-c", FETCH, json.dumps(cases), "sources"]  # relative, as in the project
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
     fetched = {}
     for name, told in json.loads(done.stdout).items():
         folder = root / "sources" / name
@@ -129,6 +138,10 @@ def test_a_file_of_a_dataset_is_the_one_file_of_its_folder(fetched: dict[str, Fe
 
 def test_a_folder_of_a_dataset_has_its_content_directly_inside(fetched: dict[str, Fetched]) -> None:
     assert fetched["folder"].files == {"test.csv"}
+
+
+def test_a_member_of_an_archive_is_taken_out_of_it(fetched: dict[str, Fetched]) -> None:
+    assert fetched["member"].files == {"SICK_test.txt"}
 
 
 def test_a_model_with_pickles_alone_is_refused(fetched: dict[str, Fetched]) -> None:

@@ -3,9 +3,10 @@
 import datetime
 import hashlib
 import ipaddress
+import os
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -22,12 +23,21 @@ CONTENT = b"A line of text.\n" * 4096
 PIN = hashlib.sha256(CONTENT).hexdigest()
 
 
+REDIRECTS = {"/moved.txt": "/whole.txt", "/plain.txt": "http://127.0.0.1:9/whole.txt"}
+
+
 class Server(BaseHTTPRequestHandler):
-    """/whole.txt in full; /broken.txt cut off at its first download, in full at later ones."""
+    """/whole.txt in full; /broken.txt cut off at its first download, in full at later ones; two redirects."""
 
     broken = True
 
     def do_GET(self) -> None:
+        if self.path in REDIRECTS:
+            self.send_response(302)
+            self.send_header("Location", REDIRECTS[self.path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         if self.path not in {"/whole.txt", "/broken.txt"}:
             self.send_error(404)
             return
@@ -82,6 +92,18 @@ def test_an_https_file_is_the_one_file_of_its_folder(https: str, tmp_path: Path)
     assert path.read_bytes() == CONTENT
 
 
+def test_a_relative_folder_serves_too(https: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = resolve(Source(uri=f"{https}/moved.txt", sha256=PIN), Path("data/sources/text"))
+    assert path == Path("data/sources/text/moved.txt")
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_redirect_to_http_is_refused(https: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"redirects to http://127\.0\.0\.1:9/whole\.txt, which is not https"):
+        resolve(Source(uri=f"{https}/plain.txt"), tmp_path / "out")
+
+
 def test_a_download_that_breaks_off_leaves_nothing(https: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="could not be downloaded"):
         resolve(Source(uri=f"{https}/broken.txt"), tmp_path / "sources/out")
@@ -110,7 +132,8 @@ def test_a_local_file_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.chdir(tmp_path)
     Path("my texts.txt").write_bytes(CONTENT)
     uri = "file://my texts.txt" if relative else f"file://{tmp_path}/my%20texts.txt"
-    assert resolve(Source(uri=uri, sha256=PIN), tmp_path / "out") == tmp_path / "out/my texts.txt"
+    into = Path("sources/out") if relative else tmp_path / "out"
+    assert resolve(Source(uri=uri, sha256=PIN), into) == into / "my texts.txt"
 
 
 def test_a_local_folder_is_pinned_by_its_sorted_lines(tmp_path: Path) -> None:
@@ -133,3 +156,51 @@ def test_an_unpinned_local_file_is_taken_anew(tmp_path: Path) -> None:
 def test_a_missing_local_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No such file"):
         resolve(Source(uri=f"file://{tmp_path}/none.txt"), tmp_path / "out")
+
+
+def _link_out(folder: Path) -> None:
+    (folder / "a.txt").symlink_to(folder.parent / "secret.txt")
+
+
+def _link_to_parent(folder: Path) -> None:
+    (folder / "again").symlink_to(folder)
+
+
+def _dangling(folder: Path) -> None:
+    (folder / "a.txt").symlink_to("nothing")
+
+
+def _pipe(folder: Path) -> None:
+    os.mkfifo(folder / "pipe")
+
+
+def _no_utf_8(folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9")).touch()
+
+
+@pytest.mark.parametrize("fault", [_link_out, _link_to_parent, _dangling, _pipe, _no_utf_8])
+def test_what_a_local_folder_may_not_hold_is_named(tmp_path: Path, fault: Callable[[Path], None]) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "secret.txt").write_text("secret")
+    fault(tmp_path / "given")
+    with pytest.raises(DataError, match=r"leads outside|neither a file nor a folder|not valid UTF-8"):
+        resolve(Source(uri=f"file://{tmp_path}/given"), tmp_path / "out")
+
+
+def test_a_link_within_a_local_folder_is_copied_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "given").mkdir()
+    (tmp_path / "given/a.txt").write_text("a")
+    (tmp_path / "given/b.txt").symlink_to("a.txt")
+    copied = resolve(Source(uri=f"file://{tmp_path}/given"), tmp_path / "out") / "b.txt"
+    assert copied.read_text() == "a" and not copied.is_symlink()
+
+
+def test_a_folder_that_would_hold_its_own_copy_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="the copy would hold the copy"):
+        resolve(Source(uri="file://."), Path("data/sources/all"))
+
+
+def test_a_device_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        resolve(Source(uri="file:///dev/zero"), tmp_path / "out")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.config.sources import Source
-from components.errors import ConfigError, DataError
+from components.errors import DataError
 from components.sources import resolve
 
 Wheel = Callable[..., Path]
@@ -72,7 +72,7 @@ def test_a_corrupt_member_is_an_error(make_wheel: Wheel, tmp_path: Path) -> None
     content = bytearray(wheel.read_bytes())
     content[60:80] = bytes(20)  # inside the first member's compressed bytes
     wheel.write_bytes(content)
-    with pytest.raises(DataError, match="no whole wheel"):
+    with pytest.raises(DataError, match="truncated or corrupt"):
         resolve(Source(uri="wheel://cargo==1.0/cargo/a.txt"), tmp_path / "out")
 
 
@@ -88,6 +88,9 @@ def test_a_missing_member_is_an_error(make_wheel: Wheel, tmp_path: Path) -> None
         resolve(Source(uri="wheel://cargo==1.0/cargo/b.txt"), tmp_path / "out")
 
 
-def test_a_wheel_without_a_version_is_no_pin(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="NAME==VERSION"):
-        resolve(Source(uri="wheel://cargo/cargo/a.txt"), tmp_path / "out")
+def test_a_relative_folder_serves_too(make_wheel: Wheel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel({"cargo/data/a.txt": b"a"})
+    monkeypatch.chdir(tmp_path)
+    path = resolve(Source(uri="wheel://cargo==1.0/cargo/data/a.txt"), Path("data/sources/cargo"))
+    assert path == Path("data/sources/cargo/a.txt")
+    assert path.read_bytes() == b"a"
