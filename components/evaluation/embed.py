@@ -40,6 +40,19 @@ def embed_distinct(encode: Encode, *lists: list[str]) -> list[NDArray[np.float32
     return [embeddings[np.array([row[sentence] for sentence in sentences], np.intp)] for sentences in lists]
 
 
+def remembering(encode: Encode) -> Encode:
+    """`encode` that embeds each sentence once over all its calls; the embeddings of all sentences stay in memory."""
+    known: dict[str, NDArray[np.float32]] = {}
+
+    def encode_new(sentences: list[str]) -> NDArray[np.float32]:
+        new = [sentence for sentence in dict.fromkeys(sentences) if sentence not in known]
+        if new:
+            known.update(zip(new, encode(new), strict=True))
+        return np.stack([known[sentence] for sentence in sentences])
+
+    return encode_new
+
+
 def encoder_of(model: "SentenceTransformer", batch_size: int = 64, precision: Precision = "fp32") -> Encode:
     """`Encode` by way of the model's own `encode`, so that its users get the same embeddings.
 

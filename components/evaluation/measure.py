@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from components import paths
 from components.config.evaluation import Evaluation, Geometry
-from components.evaluation.embed import Encode
+from components.evaluation.embed import Encode, remembering
 from components.evaluation.geometry import Curve, relative_fitting_difficulty
 from components.evaluation.length_bias import length_bias
 from components.evaluation.patterns import Pairs, similarity_patterns
@@ -47,7 +47,8 @@ def measure(
         DataError: a task's data are missing.
     """
     tasks: dict[str, StsPairs] = {task: load_sts(task) for task in evaluation.sts}
-    scores, cosines = evaluate_sts(encode, tasks)
+    encode_new = remembering(encode)  # the pairs whose patterns are shown are mostly those of the tasks
+    scores, cosines = evaluate_sts(encode_new, tasks)
     metrics = {f"sts/{task}": score for task, score in scores.items()}
     for measure_name in ("alignment", "uniformity"):
         heldout, dev = (curves.get(f"geometry/{data}/{measure_name}", []) for data in ("heldout", "stsb-dev"))
@@ -61,7 +62,7 @@ def measure(
         labelled[task] = sts_pairs(pairs, evaluation.geometry)
         bias = length_bias(pairs, cosines[task])
         metrics |= {f"length_bias/{task}/{name}": value for name, value in bias._asdict().items()}
-    patterns = {name: similarity_patterns(encode, *kinds) for name, kinds in labelled.items()}
+    patterns = {name: similarity_patterns(encode_new, *kinds) for name, kinds in labelled.items()}
     return Measured(metrics, {task: pairs.score for task, pairs in tasks.items()}, cosines, patterns)
 
 

@@ -10,7 +10,8 @@ from components.config.encoder import Encoder
 from components.encoder import packed
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
-from components.evaluation.embed import encoder_of
+from components.evaluation.embed import encoder_of, remembering
+from tests.evaluation.toys import hashed
 
 TEXTS = ["the cat sat on the mat .", "a dog", "", "the old king made two red books and he gave this one to her ."]
 
@@ -49,3 +50,11 @@ def test_half_precision_is_near_and_comes_as_float32(tiny_encoder: Path, tmp_pat
     whole = model.encode(TEXTS)
     cosines = (half * whole).sum(1) / np.linalg.norm(half, axis=1) / np.linalg.norm(whole, axis=1)
     assert cosines.min() > 0.999 and not np.array_equal(half, whole)
+
+
+def test_a_sentence_is_embedded_once_over_all_calls() -> None:
+    asked: list[str] = []
+    encode = remembering(lambda sentences: asked.extend(sentences) or hashed(sentences))
+    encode(TEXTS[:3])
+    np.testing.assert_array_equal(encode(TEXTS), hashed(TEXTS))
+    assert sorted(asked) == sorted(TEXTS)
