@@ -1,6 +1,6 @@
 """Section `synthesis`: tuples written by an LLM from corpus sentences (NGCSE, Li et al. 2024)."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -98,7 +98,8 @@ class Local(Section):
 class OpenAi(Section):
     """Any server of the OpenAI chat API (OpenAI, vLLM, llama.cpp, Ollama, transformers serve).
 
-    The key comes from the environment variable `key_variable` alone; a server on this machine needs none.
+    The key comes from the environment variable `key_variable` alone; a server on this machine needs none. `extra` are
+    more fields of every request, such as those by which a server switches a model's reasoning off.
     """
 
     base_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = "http://127.0.0.1:8000/v1"  # mostly ends in /v1
@@ -106,6 +107,7 @@ class OpenAi(Section):
     key_variable: str = "OPENAI_API_KEY"
     concurrency: Positive = 16  # requests in flight
     timeout: Annotated[float, Field(gt=0)] = 60.0  # seconds an answer may take
+    extra: dict[str, Any] = {}
     retries: Annotated[int, Field(ge=0)] = 6  # of a request that failed, not of an answer that a filter rejected
 
 
@@ -113,6 +115,16 @@ class Replay(Section):
     """Answers that an earlier run recorded: a file of them (JSON Lines), or the folder of such files."""
 
     path: str = ""
+
+
+class Patience(Section):
+    """When a model is given up: less than `min_accepted` of the last `answers` to one role passed; null: never.
+
+    Answers of earlier calls don't count, so that the same command goes on once the cause is removed.
+    """
+
+    answers: Positive | None = 200
+    min_accepted: Share = 0.02
 
 
 class Budget(Section):
@@ -143,6 +155,7 @@ class Synthesis(Section):
     local: Local = Local()
     openai: OpenAi = OpenAi()
     replay: Replay = Replay()
+    patience: Patience = Patience()
     budget: Budget = Budget()
     price: Price = Price()
 

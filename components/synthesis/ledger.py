@@ -12,8 +12,6 @@ from components.config.synthesis import Price
 from components.errors import DataError
 from components.synthesis.backends import Answer
 
-FIELDS = {"key": str, "text": str, "prompt_tokens": int, "completion_tokens": int}
-
 
 class Spent(NamedTuple):
     """What answers have cost."""
@@ -91,8 +89,7 @@ class Ledger:
         path, place = self._places[key]
         with path.open("rb") as lines:
             lines.seek(place)
-            record = json.loads(lines.readline())
-        return Answer(*(record[name] for name in FIELDS))
+            return Answer.recorded(json.loads(lines.readline()))
 
     def add(self, answer: Answer, **more: Any) -> None:
         """Write an answer, with `more` to read it by, to the disk.
@@ -100,7 +97,8 @@ class Ledger:
         Raises:
             DataError: the disk is full, or fails.
         """
-        line = json.dumps(answer._asdict() | more, ensure_ascii=False).encode() + b"\n"
+        record = {name: value for name, value in answer._asdict().items() if name != "finish" or value}
+        line = json.dumps(record | more, ensure_ascii=False).encode() + b"\n"
         place = self._file.seek(0, 2)
         try:
             written = self._file.write(line)
@@ -119,13 +117,12 @@ class Ledger:
                 if not line.endswith(b"\n"):
                     break
                 try:
-                    record = json.loads(line)
-                    fits = isinstance(record, dict) and all(isinstance(record.get(k), t) for k, t in FIELDS.items())
+                    answer = Answer.recorded(json.loads(line))
                 except ValueError:
-                    fits = False
-                if not fits:
+                    answer = None
+                if answer is None:
                     raise DataError(f"{path}, line {number}: no answer; repair the line or remove it")
-                self._take_in(Answer(*(record[name] for name in FIELDS)), path, whole)
+                self._take_in(answer, path, whole)
                 whole += len(line)
         return whole
 

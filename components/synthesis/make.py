@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 from components.config.synthesis import Synthesis
 from components.errors import BackendError
-from components.synthesis.backends import Answer, Backend, Request
+from components.synthesis.backends import LENGTH, REFUSED, Answer, Backend, Request
 from components.synthesis.budget import Purse
 from components.synthesis.exemplars import ByRole
 from components.synthesis.filters import Judge
 from components.synthesis.ledger import Ledger, Spent
-from components.synthesis.prompt import Prompt, read_answer
+from components.synthesis.patience import CUT, THINKING, Judged, Watch
+from components.synthesis.prompt import Prompt, read_answer, thinks
 from components.synthesis.tuples import Sentence, Texts
 from components.text import normal
 
@@ -37,6 +38,8 @@ class Order:
         """Its key is a digest of all that decides the answer, so that one answer is never taken for another's."""
         messages = self.prompt.messages(role, sentence.text, self.exemplars.get(role, ()))
         decides = [self.pattern, messages, attempt, model, self.settings.sampling.model_dump(), self.seed]
+        if self.settings.backend == "openai" and self.settings.openai.extra:
+            decides.append(self.settings.openai.extra)
         key = hashlib.blake2b(json.dumps(decides).encode(), digest_size=12).hexdigest()
         return Request(key, messages, seed=int(key[:8], 16) % 2**31)
 
@@ -46,10 +49,10 @@ class Rejection:
     count: int = 0
     samples: list[dict[str, str]] = field(default_factory=list)
 
-    def add(self, anchor: str, role: str, answer: str) -> None:
+    def add(self, anchor: str, role: str, answer: Answer) -> None:
         self.count += 1
         if len(self.samples) < SAMPLES:
-            self.samples.append({"anchor": anchor, "role": role, "answer": answer})
+            self.samples.append({"anchor": anchor, "role": role, "answer": answer.text or answer.finish})
 
 
 @dataclass
@@ -134,13 +137,16 @@ class Maker:
         self._under_way: dict[str, Case] = {}  # by the request's key
         self._aside: list[Case] = []  # whose requests the budget did not allow
         self._bound: str | None = None  # of the budget, by which that was
+        self._watch = Watch(settings.patience)
 
     def run(self) -> Made:
         """Until there are enough, the sentences are used up, or the budget allows no more.
 
         Raises:
-            BackendError: the backend can answer no more; what is answered is in the ledger.
+            BackendError: the backend can answer no more, or nearly nothing that it answers passes; what is answered is
+                in the ledger.
         """
+        settings = self.order.settings
         while not self._enough():
             before = self.asked
             self._waiting.extendleft(reversed(self._aside))
@@ -148,12 +154,19 @@ class Maker:
             answers = self.backend.answers(Requests(self._request))
             try:
                 for answer in answers:
-                    case = self._under_way.pop(answer.key)
+                    case, answer = self._under_way.pop(answer.key), answer.repaired()
                     self._keep(case, answer)
-                    self._settle(case, answer)
+                    role = self._role(case)
+                    reason = self._settle(case, answer)
+                    self._watch.add(role, Judged(case.sentence.text, answer, reason))
             finally:
                 if isinstance(answers, Generator):
                     answers.close()
+            if self._watch.given_up and not self._enough():
+                raise BackendError(
+                    f"{self.backend.model} gives no answers of use: {self._watch.told(settings.sampling.max_tokens)}; "
+                    f"what is answered is kept in {self.ledger.path}, and the same command goes on from there"
+                )
             if self._under_way:
                 raise BackendError(f"the backend left {len(self._under_way)} requests without an answer; run it again")
             if self._aside and self.asked == before:  # else what was under way may have cost less than it might have
@@ -171,7 +184,7 @@ class Maker:
 
     def _request(self) -> Request | None:
         """The next to be answered; None while there is none."""
-        while not self._enough() and not self._spent():
+        while not (self._enough() or self._spent() or self._watch.given_up):
             if not self._waiting and not ((self._aside or self._wants_more()) and self._begin()):
                 return None
             case = self._waiting.popleft()
@@ -246,11 +259,20 @@ class Maker:
         self.asked += 1
         self.purse.settle(answer.key, answer.prompt_tokens, answer.completion_tokens)
 
-    def _settle(self, case: Case, answer: Answer) -> None:
+    def _verdict(self, role: str, text: str, answer: Answer, case: Case) -> str | None:
+        """Why an answer is rejected: by what its server says, where there is no text, else by the judge."""
+        if not text and answer.finish and answer.finish != LENGTH:
+            return answer.finish if answer.finish.startswith(REFUSED) else answer.finish.partition(":")[0]
+        if not text and thinks(answer.text):
+            return THINKING
+        reason = self._judge(role, text, case.sentence.text, case.texts)
+        return CUT if answer.finish == LENGTH and reason in ("empty", "fragment") else reason
+
+    def _settle(self, case: Case, answer: Answer) -> str | None:
         """Judge an answer: the text is taken and the next asked for, it is asked for again, or the case is given up."""
         role = self._role(case)
         text = read_answer(answer.text, self._judge.language, self.order.prompt.openings.get(role, ""))
-        reason = self._judge(role, text, case.sentence.text, case.texts)
+        reason = self._verdict(role, text, answer, case)
         self._stages[self._stage(case)] -= 1
         case.told.append((role, answer, reason))
         self.judged[role, reason is None] += 1
@@ -259,7 +281,7 @@ class Maker:
             self.texts += 1
             if len(case.texts) < len(self._roles):
                 self._waiting.append(case)
-        elif case.attempts(role) < self.order.settings.attempts:
+        elif case.attempts(role) < self.order.settings.attempts and not answer.finish.startswith(REFUSED):
             self._waiting.appendleft(case)  # a local model still has the question before it
         else:
             case.failed = True
@@ -268,6 +290,7 @@ class Maker:
             self._stages[self._stage(case)] += 1
         self._take()
         self._progress(self)
+        return reason
 
     def _take(self) -> None:
         """Go over the sentences in their order, up to one that is still in the making, until there are enough."""
@@ -290,7 +313,7 @@ class Maker:
         for role, answer, reason in case.told:
             made.spent = made.spent.plus(1, answer.prompt_tokens, answer.completion_tokens)
             if reason is not None:
-                made.rejected[reason].add(case.sentence.text, role, answer.text)
+                made.rejected[reason].add(case.sentence.text, role, answer)
 
     def _row(self, case: Case) -> dict[str, str | None]:
         provenance = {

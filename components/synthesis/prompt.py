@@ -17,6 +17,7 @@ from components.errors import ConfigError
 from components.synthesis.backends import Messages
 from components.synthesis.exemplars import Exemplar
 from components.synthesis.tuples import ROLES
+from components.text import well_formed
 
 FIELD = "sentence"
 # What a server with structured output is held to; the answer of any other is its first line.
@@ -26,7 +27,15 @@ SCHEMA: dict[str, Any] = {
     "required": [FIELD],
     "additionalProperties": False,
 }
-PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’"}
+PAIRS = {'"': '"', "“": "”", "'": "'", "‘": "’", "`": "`", "**": "**"}
+# How models that reason set off their thoughts: Qwen and DeepSeek, Magistral, Kimi, gpt-oss.
+_TAGS = r"(?:seed:)?(?:think(?:ing)?|thoughts?|reasoning|analysis)"
+THOUGHT = re.compile(rf"<{_TAGS}>|\[THINK\]|◁think▷|<\|channel\|>analysis", re.IGNORECASE)
+THOUGHT_OVER = re.compile(rf"</{_TAGS}>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>", re.IGNORECASE)
+WRAPPING = re.compile(r"</?(?:answer|response|output|final|sentence)>|<\|(?:im_end|end|return)\|>", re.IGNORECASE)
+FENCE = re.compile(r"(```|~~~)[^\S\n]*(?:[\w+-]*[^\S\n]*\n|json\b)?(.*?)(?:\1|\Z)", re.DOTALL)
+OBJECT = re.compile(rf"""["']?\{{\s*\\?["']{FIELD}\\?["']\s*:""")
+LOOSE = re.compile(rf"""["']{FIELD}["']\s*:\s*(["'])(.*?)\1\s*,?\s*\}}""", re.DOTALL)  # JSON but for its marks
 
 
 @dataclass(frozen=True)
@@ -56,24 +65,63 @@ class Prompt:
 
 
 def read_answer(answer: str, language: str, opening: str = "") -> str:
-    """The first sentence of an answer, or of the text in its JSON object; `opening` and marks of quotation away.
+    """The first sentence of an answer, or of the text in its JSON object; `opening` and quotation marks are removed.
 
-    Empty where there is none.
+    Thoughts before the answer, a Markdown fence around it, and words before its JSON object are passed over. Empty
+    where there is no answer, as where `max_tokens` cut it off among the thoughts.
     """
-    answer = answer.strip()
-    if answer.startswith("{"):
-        try:
-            found, _ = json.JSONDecoder(strict=False).raw_decode(answer)
-        except json.JSONDecodeError:
-            return ""
-        text = found.get(FIELD)
-        answer = text if isinstance(text, str) else ""
+    answer = well_formed(_text(_unfenced(_spoken(answer))))
     text = " ".join(next(iter(answer.strip().splitlines()), "").split())
     if opening and text.startswith(opening):
         text = text.removeprefix(opening).lstrip()
         text = text[:1].upper() + text[1:]
-    quoted = len(text) > 1 and PAIRS.get(text[0]) == text[-1] and not set(text[1:-1]) & {text[0], text[-1]}
-    return next(split(text[1:-1].strip() if quoted else text, language), "")
+    return next(split(_unquoted(text), language), "")
+
+
+def _spoken(answer: str) -> str:
+    """What a model says after its thoughts; the tag that opens them may be missing, the server's template has it."""
+    *_, answer = THOUGHT_OVER.split(answer)
+    said = THOUGHT.split(answer, maxsplit=1)[0]  # what is left of thoughts has no end
+    return WRAPPING.sub("", said).strip()
+
+
+def thinks(answer: str) -> bool:
+    """Whether an answer begins with thoughts."""
+    return bool(THOUGHT.search(answer) or THOUGHT_OVER.search(answer))
+
+
+def _unfenced(answer: str) -> str:
+    fenced = FENCE.search(answer)
+    return fenced[2].strip() if fenced and fenced[2].strip() else answer
+
+
+def _text(answer: str) -> str:
+    """The text in the answer's JSON object, which may stand in a list or be a JSON string itself; else the answer."""
+    found = OBJECT.search(answer)
+    if found is None and not answer.startswith(("{", "[{")):
+        return answer
+    written = answer[found.start() :] if found else answer
+    decoder = json.JSONDecoder(strict=False)
+    try:
+        value, _ = decoder.raw_decode(written)
+        if isinstance(value, str):
+            value, _ = decoder.raw_decode(value.strip())
+    except (json.JSONDecodeError, RecursionError):
+        loose = LOOSE.search(written)
+        return loose[2] if loose else ""
+    if isinstance(value, list) and value:
+        value = value[0]
+    text = value.get(FIELD) if isinstance(value, dict) else None
+    return text.strip() if isinstance(text, str) else ""
+
+
+def _unquoted(text: str) -> str:
+    """`text` without one pair of quotation marks around all of it."""
+    for begin, end in PAIRS.items():
+        inner = text[len(begin) : -len(end)]
+        if text.startswith(begin) and text.endswith(end) and inner and begin not in inner and end not in inner:
+            return inner.strip()
+    return text
 
 
 def load_prompt(pattern: str) -> Prompt:

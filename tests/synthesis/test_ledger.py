@@ -44,6 +44,13 @@ def test_a_torn_last_line_is_cut_off(path: Path, torn: str) -> None:
     assert path.read_bytes() == before
 
 
+def test_a_lone_surrogate_that_lies_there_is_repaired_when_it_is_read(path: Path) -> None:
+    line = '{"key": "c", "text": "half \\ud83d", "prompt_tokens": 1, "completion_tokens": 1, "finish": "length"}'
+    path.write_text(path.read_text() + line + "\n")
+    with Ledger(path.parent, "nli") as ledger:
+        assert ledger.find("c") == Answer("c", "half ", 1, 1, "length")
+
+
 @pytest.mark.parametrize("line", ["no JSON", "[]", '{"key": "c"}'])
 def test_a_damaged_line_is_named_and_nothing_is_lost(path: Path, line: str) -> None:
     path.write_text(f"{line}\n{path.read_text()}")

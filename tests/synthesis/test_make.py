@@ -160,6 +160,106 @@ def test_another_prompt_seed_or_model_is_asked_anew(tmp_path: Path) -> None:
     assert len(keys) == 4
 
 
+def silent(answers: int) -> ToyBackend:
+    """Says nothing of use after so many good answers."""
+    said: list[str] = []
+
+    def say(anchor: str, role: str, _: int) -> str:
+        said.append(role)
+        return good(anchor, role) if len(said) <= answers else f"Sorry, I have nothing to say {len(said)}"
+
+    return ToyBackend(say, width=4)
+
+
+PATIENCE = {"answers": 10, "min_accepted": 0.2}
+
+
+@pytest.mark.parametrize("before", [0, 16])
+def test_a_model_that_says_nothing_of_use_is_given_up(tmp_path: Path, before: int) -> None:
+    backend = silent(before)
+    with pytest.raises(BackendError, match=r"toy-1 gives no answers of use: of the last 10 to role \w+, \d+ ") as error:
+        made(tmp_path, backend, wanted=60, sentences=90, patience=PATIENCE)
+    assert before + 9 <= len(backend.asked) <= before + 2 * 10 + 4
+    assert str(error.value).count("“Sorry, I have nothing to say") == 3 and "chatter" in str(error.value)
+    assert len((tmp_path / "nli.jsonl").read_text().splitlines()) == len(backend.asked)  # what was under way too
+
+
+def test_the_reasons_are_counted_and_each_has_an_example(tmp_path: Path) -> None:
+    said = iter(["Sorry.", "", "Monks built an abbey", "Sorry."] * 9)
+    told = r"chatter 5, empty 3, \w+ 2\), such as “Sorry.” to “The old .*; “” to .*; “Monks"
+    with pytest.raises(BackendError, match=told):
+        made(tmp_path, ToyBackend(lambda *_: next(said)), wanted=60, sentences=90, patience=PATIENCE)
+
+
+def test_a_model_that_was_given_up_is_asked_on_by_the_same_command(tmp_path: Path) -> None:
+    with pytest.raises(BackendError):
+        made(tmp_path, silent(16), wanted=12, sentences=60, patience=PATIENCE)
+    kept = {json.loads(line)["key"] for line in (tmp_path / "nli.jsonl").read_text().splitlines()}
+    backend = ToyBackend()
+    assert len(made(tmp_path, backend, wanted=12, sentences=60, patience=PATIENCE).rows) == 12
+    assert not kept & set(backend.asked)
+
+
+def test_a_model_whose_answers_to_one_role_alone_are_of_no_use_is_given_up(tmp_path: Path) -> None:
+    backend = ToyBackend(lambda anchor, role, _: good(anchor, role) if role == "positive" else "")
+    with pytest.raises(BackendError, match="of the last 10 to role negative, 10 were rejected"):
+        made(tmp_path, backend, wanted=60, sentences=90, patience=PATIENCE)
+
+
+def test_patience_without_bound_asks_about_the_whole_corpus(tmp_path: Path) -> None:
+    result = made(tmp_path, silent(0), wanted=60, sentences=90, patience={"answers": None}, attempts=1)
+    assert (result.stopped, result.sentences) == ("corpus", 90)
+
+
+class Finishing(ToyBackend):
+    """Says how each answer ended."""
+
+    def __init__(self, text: str, finish: str) -> None:
+        super().__init__(lambda *_: text)
+        self.finish = finish
+
+    def answers(self, requests: Any) -> Iterator[Any]:
+        for answer in super().answers(requests):
+            yield answer._replace(finish=self.finish)
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "length", "cut at max_tokens"),
+        ("<think>Well, the old", "length", "only thoughts"),
+        ("<think>Well, the old", "", "only thoughts"),
+        ("Somebody saw the", "length", "cut at max_tokens"),
+        ("", "refusal: I would rather not", "refusal"),
+        ("", "request refused: invalid_prompt", "request refused: invalid_prompt"),
+    ],
+)
+def test_why_there_is_no_answer_is_said(tmp_path: Path, text: str, finish: str, reason: str) -> None:
+    assert list(made(tmp_path, Finishing(text, finish)).rejected) == [reason]
+
+
+def test_of_a_model_that_spends_its_tokens_on_thoughts_the_keys_to_change_are_named(tmp_path: Path) -> None:
+    told = r"sampling\.max_tokens \(48; finish_reason length\).*synthesis\.openai\.extra"
+    with pytest.raises(BackendError, match=told):
+        made(tmp_path, Finishing("<think>Well", "length"), wanted=60, sentences=90, patience=PATIENCE)
+
+
+def test_a_sentence_that_the_server_refuses_is_not_asked_about_again(tmp_path: Path) -> None:
+    backend = Finishing("", "request refused: invalid_prompt")
+    made(tmp_path, backend, attempts=3, sentences=5)
+    assert len(backend.asked) == 5
+
+
+def test_an_answer_that_utf8_cannot_hold_is_repaired_and_read_again_alike(tmp_path: Path) -> None:
+    def say(anchor: str, role: str, _: int) -> str:
+        return f'\ud83d{{"sentence": "{good(anchor, role)}\\ud83d"}}'
+
+    result = made(tmp_path, ToyBackend(say))
+    assert result.rows[0]["positive"] == good(SENTENCES[0].text, "positive")
+    backend = ToyBackend(say)
+    assert made(tmp_path, backend) == result and not backend.asked
+
+
 def test_the_report_tells_tokens_cost_and_reasons(tmp_path: Path) -> None:
     making = maker(tmp_path, ToyBackend(moody), price=Price(prompt=1.0, completion=2.0), tuples={"nli": 4})
     with making.ledger:

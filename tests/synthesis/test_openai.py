@@ -110,14 +110,42 @@ class TestAnswers:
             said("half a sen", finish="content_filter"),
             Reply(b'{"choices": []}'),
             Reply(b'{"choices": [{"message": null}]}'),
-            refused(400, "The prompt was filtered.", code="content_filter"),
+            said(None, finish="length", reasoning_content="Okay, let me think."),
+            Reply(b'{"choices": [{"message": {"content": [{"type": "thinking", "text": "Hm."}]}}]}'),
         ],
-        ids=["empty", "null", "refusal", "filtered answer", "no choices", "no message", "filtered prompt"],
+        ids=["empty", "null", "refusal", "filtered answer", "no choices", "no message", "cut", "thoughts alone"],
     )
-    def test_what_is_withheld_is_an_empty_answer(self, reply: Reply) -> None:
+    def test_what_is_withheld_is_an_empty_answer_that_says_why(self, reply: Reply) -> None:
         with ChatServer(lambda call: reply) as server:
             (answer,) = backend(server).answers(requests(1))
         assert (answer.key, answer.text, len(server.calls)) == ("key 0", "", 1)
+        assert answer.finish
+
+    @pytest.mark.parametrize(
+        "message",
+        [
+            {"content": [{"type": "thinking", "thinking": [{"text": "Hm."}]}, {"type": "text", "text": '{"a": 1}'}]},
+            {"content": ['{"a"', ": 1}"]},
+            {"content": {"a": 1}},
+            {"content": None, "reasoning_content": '{"a": 1}'},
+        ],
+        ids=["parts", "strings", "object", "answer taken for thoughts"],
+    )
+    def test_content_in_the_shapes_that_servers_give_is_read(self, message: dict[str, Any]) -> None:
+        with ChatServer(lambda call: said(None, **message)) as server:
+            (answer,) = backend(server).answers(requests(1))
+        assert (answer.text, answer.finish) == ('{"a": 1}', "")
+
+    def test_of_several_choices_the_first_with_a_text_counts(self) -> None:
+        choices = b'{"choices": [{"message": {"content": null}}, {"message": {"content": "b"}}, {"message": {}}]}'
+        with ChatServer(lambda call: Reply(choices)) as server:
+            (answer,) = backend(server).answers(requests(1))
+        assert (answer.text, answer.finish) == ("b", "")
+
+    def test_more_fields_of_the_request_are_sent(self) -> None:
+        with ChatServer(echo) as server:
+            list(backend(server, extra={"chat_template_kwargs": {"enable_thinking": False}}).answers(requests(1)))
+        assert server.calls[0].body["chat_template_kwargs"] == {"enable_thinking": False}
 
     def test_works_beside_a_running_event_loop(self) -> None:
         async def notebook() -> int:
@@ -352,7 +380,7 @@ class TestParameters:
             backed = backend(server, SCHEMA)
             assert len(list(backed.answers(requests(5)))) == 5
             assert len(list(backed.answers(requests(5)))) == 5
-        assert len(server.calls) == 11
+        assert len(server.calls) == 10 + 3  # a refusal, and a harmless question with the schema and without it
         warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
         assert [w.partition(" refuses ")[2] for w in warnings] == [
             "response_format, which is no longer sent: unknown field"
@@ -375,5 +403,45 @@ class TestParameters:
         )
         assert len(server.calls) == 4
 
-    def test_a_request_refused_for_something_else_is_an_error(self) -> None:
-        assert "status 400: prompt too long" in final(refused(400, "prompt too long"))
+    @pytest.mark.parametrize("schema", [SCHEMA, None])
+    @pytest.mark.parametrize("code", ["data_inspection_failed", None])
+    def test_a_server_that_refuses_everything_is_an_error_at_once(
+        self, schema: dict[str, Any] | None, code: str | None
+    ) -> None:
+        with (
+            ChatServer(lambda call: refused(400, "this is not allowed", code=code)) as server,
+            pytest.raises(BackendError, match=r"refuses a request \(status 400: this is not allowed\)"),
+        ):
+            list(backend(server, schema).answers(requests(9)))
+        assert len(server.calls) <= 3
+
+    @pytest.mark.parametrize("concurrency", [1, 4])
+    @pytest.mark.parametrize(
+        ("status", "error"),
+        [
+            (400, {"code": "content_filter"}),
+            (400, {"code": "data_inspection_failed"}),
+            (400, {}),
+            (403, {"message": "The input was flagged by moderation."}),
+            (413, {}),
+            (422, {}),
+            (451, {}),
+        ],
+    )
+    def test_a_sentence_that_is_refused_is_one_empty_answer(
+        self, status: int, error: dict[str, Any], concurrency: int, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ChatServer(lambda call: refused(status, **error) if "question 0" in call.asked else echo(call)) as server:
+            answers = {a.key: a for a in backend(server, SCHEMA, concurrency=concurrency).answers(requests(6))}
+        assert [answers[f"key {i}"].text for i in range(3)] == ["", "answer to question 1", "answer to question 2"]
+        assert answers["key 0"].finish.startswith("request refused")
+        assert len(server.calls) <= 6 + 1 and not caplog.records
+        assert all("response_format" in call.body for call in server.calls)
+
+    def test_an_account_without_money_is_no_refused_sentence(self) -> None:
+        spent = refused(400, code="billing_hard_limit_reached")
+        with (
+            ChatServer(lambda call: spent if call.number else echo(call)) as server,
+            pytest.raises(BackendError, match="nothing left to spend"),
+        ):
+            list(backend(server).answers(requests(3)))

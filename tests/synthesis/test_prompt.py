@@ -63,13 +63,33 @@ def test_another_word_makes_another_version() -> None:
         "“A cat sat on Mr. Smith.”",
         '{"sentence": "A cat sat on Mr. Smith."}',
         '{"sentence": "A cat\\nsat"} and {',
+        "<think>\nA dog sat. Or so.\n</think>\n\nA cat sat on Mr. Smith.",
+        'A dog sat. Or so.\n</think>\n{"sentence": "A cat sat on Mr. Smith."}',
+        '<think>{"sentence": "A dog sat."}</think>{"sentence": "A cat sat on Mr. Smith."}',
+        "[THINK]A dog sat.[/THINK]A cat sat on Mr. Smith.",
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>A cat sat on Mr. Smith.",
+        '```json\n{\n  "sentence": "A cat sat on Mr. Smith."\n}\n```',
+        "```\nA cat sat on Mr. Smith.\n```",
+        'Here it is:\n\n```json\n{"sentence": "A cat sat on Mr. Smith."}',
+        'Here it is: {"sentence": "A cat sat on Mr. Smith."}',
+        '[{"sentence": "A cat sat on Mr. Smith."}]',
+        '"{\\"sentence\\": \\"A cat sat on Mr. Smith.\\"}"',
+        "{'sentence': 'A cat sat on Mr. Smith.'}",
+        '{"sentence": "A cat sat on Mr. Smith.",}',
+        '{"why": "It sat.", "sentence": "A cat sat on Mr. Smith."}',
+        '{"sentence": "A cat sat on Mr. Smith.\\ud83d"}',
+        "**A cat sat on Mr. Smith.**",
+        "<answer>A cat sat on Mr. Smith.</answer>",
     ],
 )
 def test_an_answer_is_its_first_sentence_whatever_stands_around_it(answer: str) -> None:
     assert read_answer(answer, "en") in {"A cat sat on Mr. Smith.", "A cat"}
 
 
-@pytest.mark.parametrize("answer", ["", " \n ", '{"sentence": "A cat', '{"sentence": null}', '{"text": "A cat sat."}'])
+NO_TEXT = ["", " \n ", '{"sentence": "A cat', '{"sentence": null}', '{"text": "A cat sat."}', "[{}]", '{"a":' * 3000]
+
+
+@pytest.mark.parametrize("answer", [*NO_TEXT, "<think>\nA cat sat.", "A dog.</think><think>A cat sat."])
 def test_an_answer_without_a_text_is_empty(answer: str) -> None:
     assert read_answer(answer, "en") == ""
 

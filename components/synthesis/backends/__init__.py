@@ -1,7 +1,9 @@
 """Where a chat prompt is answered: a local model, a server of the OpenAI chat API, or an earlier run's record."""
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
+
+from components.text import well_formed
 
 Messages = tuple[tuple[str, str], ...]  # (role of the chat, content)
 
@@ -32,6 +34,10 @@ class Request(NamedTuple):
         return self.messages[:-1] if self.opening else self.messages
 
 
+LENGTH = "length"  # `Answer.finish` of an answer that reached max_tokens
+REFUSED = "request refused"  # how `Answer.finish` begins where the server answered with an error to this prompt alone
+
+
 class Answer(NamedTuple):
     """What a model said to one request; `text` includes the beginning that the request gave, and may be empty.
 
@@ -40,12 +46,32 @@ class Answer(NamedTuple):
         text: as it came.
         prompt_tokens: of the prompt, as the backend counts them.
         completion_tokens: of the answer.
+        finish: why the answer is cut or withheld: `LENGTH`, the server's word for a filter or a refusal, or `REFUSED`
+            and the server's code; empty for an answer that came to its own end.
     """
 
     key: str
     text: str
     prompt_tokens: int
     completion_tokens: int
+    finish: str = ""
+
+    @classmethod
+    def recorded(cls, record: Any) -> Self | None:
+        """The answer that a line of `answers/` holds; None if `record` is no answer."""
+        fits = isinstance(record, dict) and all(isinstance(record.get(name), kind) for name, kind in FIELDS.items())
+        if not fits:
+            return None
+        finish = record.get("finish", "")
+        fields = {name: record[name] for name in FIELDS}
+        return cls(**fields, finish=finish if isinstance(finish, str) else "").repaired()
+
+    def repaired(self) -> Self:
+        """The answer without what UTF-8 cannot hold, such as half of a surrogate pair."""
+        return self._replace(text=well_formed(self.text), finish=well_formed(self.finish))
+
+
+FIELDS = {"key": str, "text": str, "prompt_tokens": int, "completion_tokens": int}  # that every record has
 
 
 class Backend(Protocol):

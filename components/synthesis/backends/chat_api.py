@@ -1,6 +1,7 @@
 """What the replies and errors of an OpenAI chat API mean."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -8,10 +9,15 @@ from typing import Any
 
 import openai
 
-from components.synthesis.backends import Answer
+from components.synthesis.backends import LENGTH, Answer
 
 CHARACTERS_PER_TOKEN = 4  # of English, where a server counts none
-CENSORED = {"content_filter", "content_policy_violation"}  # codes of OpenAI's and Azure's filters
+FILTER = "content_filter"  # the API's `finish_reason` of an answer that a filter has cut or withheld
+# Words by which providers say that a filter stopped a prompt or an answer.
+CENSORED = re.compile(r"filter|moderat|policy|safety|unsafe|inappropriate|data.?inspection|prohibited", re.IGNORECASE)
+REFUSALS = (400, 403, 413, 422, 451)  # statuses by which a server may refuse one request and serve others
+SPENT = ("insufficient_quota", "billing_hard_limit_reached")
+THOUGHTS = ("reasoning_content", "reasoning")  # fields in which servers hand over what a model thought
 OPTIONAL = ("response_format", "max_tokens", "temperature", "top_p", "seed")  # a server may refuse them and still serve
 
 
@@ -20,32 +26,66 @@ class BrokenReply(Exception):
 
 
 def read_answer(key: str, content: bytes, messages: list[dict[str, str]]) -> Answer:
-    """The answer in a reply's body; its text is empty where the server gives none: no choices, a refusal, a filter.
+    """The answer in a reply's body: that of the first choice that has a text.
+
+    The text is empty where the server gives none: no choices, a refusal, a filter, null; `finish` then says why.
 
     Raises:
         BrokenReply: the body is no JSON, or holds no list of choices.
     """
     try:
         reply = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BrokenReply(f"a reply that is no JSON ({len(content)} bytes)") from None
     choices = _get(reply, "choices")
     if not isinstance(choices, list):
         raise BrokenReply(f"a reply without choices: {content[:200].decode(errors='replace')}")
-    choice = choices[0] if choices else None
-    message = _get(choice, "message")
-    withheld = _get(message, "refusal") or _get(choice, "finish_reason") in CENSORED
-    text = _get(message, "content")
-    if withheld or not isinstance(text, str):
-        text = ""
+    told = [_told(choice) for choice in choices] or [("", "no choices")]
+    text, finish = next((each for each in told if each[0].strip()), told[0])
     usage = _get(reply, "usage")
     prompt, completion = _get(usage, "prompt_tokens"), _get(usage, "completion_tokens")
     return Answer(
         key,
         text,
-        prompt if isinstance(prompt, int) else estimated_tokens(*(message["content"] for message in messages)),
-        completion if isinstance(completion, int) else estimated_tokens(text),
+        prompt if _counts(prompt) else estimated_tokens(*(message["content"] for message in messages)),
+        completion if _counts(completion) else estimated_tokens(text),
+        finish,
     )
+
+
+def _told(choice: Any) -> tuple[str, str]:
+    """Text and `finish` of a choice."""
+    message, finish = _get(choice, "message"), _get(choice, "finish_reason")
+    if refusal := _get(message, "refusal"):
+        return "", f"refusal: {' '.join(_text(refusal).split())[:80]}"
+    if isinstance(finish, str) and CENSORED.search(finish):
+        return "", FILTER
+    text = _text(_get(message, "content"))
+    if not text.strip() and finish != LENGTH:
+        # Where thinking is off, a server's parser may take the answer itself for thoughts (vLLM does).
+        thoughts = (_text(_get(message, name)).strip() for name in THOUGHTS)
+        text = next((thought for thought in thoughts if thought.startswith("{")), "")
+    if finish == LENGTH:
+        return text, LENGTH
+    return text, "" if text.strip() else f"no content, finish_reason {finish}"
+
+
+def _text(content: Any) -> str:
+    """A message's content as one text: a string, or a list of parts, of which thoughts and images are left out."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(map(_text, content))
+    if isinstance(content, dict):
+        kind = content.get("type")
+        if kind in (None, "text", "output_text"):
+            text = content.get("text")
+            return _text(text) if text is not None else json.dumps(content) if kind is None else ""
+    return ""
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def estimated_tokens(*texts: str) -> int:
@@ -53,24 +93,28 @@ def estimated_tokens(*texts: str) -> int:
     return sum(-(-len(text) // CHARACTERS_PER_TOKEN) for text in texts)
 
 
-def is_censored(error: openai.APIStatusError) -> bool:
-    """Whether a filter of the server's stopped the prompt or the answer."""
-    return _get(error.body, "code") in CENSORED
+def refused_by(error: openai.APIStatusError) -> str | None:
+    """The code of an error by which a server may refuse one request and serve others; None for any other error.
+
+    What the code says is not relied on: every provider's filter has a code of its own.
+    """
+    named = [str(value) for name in ("code", "type") if (value := _get(error.body, name))]
+    status = error.status_code
+    of_a_filter = any(map(CENSORED.search, (*named, message_of(error))))
+    if status not in REFUSALS or is_spent(error) or (status == 403 and not of_a_filter):  # 403 is mostly the key's
+        return None
+    return next(iter(named), f"status {status}")
 
 
 def is_spent(error: openai.APIStatusError) -> bool:
     """Whether the account has no money left, which the API reports by the status of a rate limit."""
-    return "insufficient_quota" in (_get(error.body, "code"), _get(error.body, "type"))
+    return any(_get(error.body, name) in SPENT for name in ("code", "type"))
 
 
 def refused_parameter(error: openai.APIStatusError, sent: Mapping[str, Any]) -> str | None:
-    """The optional parameter of `sent` that the server refuses: the one it names, else structured output."""
-    if error.status_code not in (400, 422):
-        return None
+    """The optional parameter of `sent` that the server refuses by name; None if it names none."""
     named = _get(error.body, "param")
-    if named in OPTIONAL:
-        return named if named in sent else None
-    return "response_format" if "response_format" in sent else None
+    return named if error.status_code in (400, 422) and named in OPTIONAL and named in sent else None
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

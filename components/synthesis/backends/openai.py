@@ -15,14 +15,15 @@ import openai
 
 from components.config.synthesis import OpenAi, Sampling
 from components.errors import BackendError
-from components.synthesis.backends import Answer, Request
+from components.synthesis.backends import REFUSED, Answer, Request
 from components.synthesis.backends.chat_api import (
+    REFUSALS,
     BrokenReply,
     estimated_tokens,
-    is_censored,
     is_spent,
     message_of,
     read_answer,
+    refused_by,
     refused_parameter,
     retry_after,
 )
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds; the bound of a pause doubles from the one to the other
 STAGGER = 0.005  # seconds between the first requests of a run: answers that come in one burst wait for each other
 PATIENCE = 3600.0  # seconds; a server that asks to wait longer is out for the night
+PROBE = [{"role": "user", "content": "Name a colour in one sentence."}]  # what no filter refuses
 PASSING = (408, 409, 425, 429)  # and all from 500: what another try may make good
 
 
@@ -49,7 +51,9 @@ class OpenAiBackend:
 
     A server that fails, hangs, breaks off or sends no JSON is asked again after a pause drawn from [0, bound], seeded
     by the request's seed, the bound doubling (full jitter); a Retry-After, or a 429, halts all requests. What the
-    server withholds (a refusal, a content filter, no choices) is an answer whose text is empty. The last message of a
+    server withholds (a refusal, a content filter, no choices) is an answer whose text is empty. So is a request that it
+    refuses (status 400 and the like) while it serves others: where none was served meanwhile, a harmless question with
+    the same parameters tells whether the sentence is refused, structured output, or everything. The last message of a
     request is not sent if it is the assistant's, for chat servers do not go on from it: the answer is whole by itself.
 
     Tokens are those of the server's `usage`; where it gives none, an estimate of four characters to a token.
@@ -58,7 +62,7 @@ class OpenAiBackend:
         settings: the server, the model, and how both are treated.
         sampling: of every request.
         schema: JSON schema of an answer, for servers with structured output; given up for the rest of the run, with a
-            line in the log, when a server refuses it (status 400 or 422), as is any parameter it refuses by name.
+            line in the log, when a server serves without it alone, as is any parameter it refuses by name.
         first_pause: seconds, the bound of the first pause.
 
     Raises:
@@ -80,7 +84,7 @@ class OpenAiBackend:
         self._first_pause = first_pause
         self._local = urlsplit(settings.base_url).hostname in ("127.0.0.1", "localhost", "::1")
         self._key = self._key_of_environment()
-        self._parameters: dict[str, Any] = sampling.model_dump()
+        self._parameters: dict[str, Any] = sampling.model_dump() | settings.extra
         if schema is not None:
             described = {"name": "answer", "strict": True, "schema": schema}
             self._parameters["response_format"] = {"type": "json_schema", "json_schema": described}
@@ -117,6 +121,7 @@ class OpenAiBackend:
             base_url=self._settings.base_url, api_key=self._key or "none", max_retries=0, http_client=http
         )
         begun, free = 0, 0.0  # requests, and when the next may begin
+        probing = asyncio.Lock()
 
         async with opened as client:
 
@@ -127,11 +132,11 @@ class OpenAiBackend:
                     start = max(free, time.monotonic())
                     free = start + STAGGER
                     await asyncio.sleep(start - time.monotonic())
-                return await self._answer(client, request)
+                return await self._answer(client, request, probing)
 
             yield ask
 
-    async def _answer(self, client: openai.AsyncOpenAI, request: Request) -> Answer:
+    async def _answer(self, client: openai.AsyncOpenAI, request: Request, probing: asyncio.Lock) -> Answer:
         given = request.question
         messages = [{"role": role, "content": content} for role, content in given]
         generator, failures = random.Random(request.seed), 0
@@ -140,18 +145,22 @@ class OpenAiBackend:
                 await asyncio.sleep(left)
             sent, answered = self._body(messages, request.seed), self._answered
             try:
-                async with asyncio.timeout(self._settings.timeout):
-                    # Not chat.completions.create: its checks and models cost more than the request itself.
-                    response = await client.post("/chat/completions", body=sent, cast_to=httpx.Response)
-                answer = read_answer(request.key, response.content, messages)
+                answer = read_answer(request.key, await self._post(client, sent), messages)
             except openai.APIStatusError as error:
-                if is_censored(error):
-                    self._answered += 1
-                    return Answer(request.key, "", estimated_tokens(*(content for _, content in given)), 0)
                 if parameter := refused_parameter(error, sent):
                     self._do_without(parameter, error)
                     continue
-                failure = self._failure(error)
+                if (code := refused_by(error)) is None:
+                    failure = self._failure(error)
+                else:
+                    async with probing:
+                        served = self._answered > answered or await self._serves(client, error)
+                    if sent.keys() != self._body(messages, request.seed).keys():
+                        continue  # it may have been a parameter, which is no longer sent
+                    if served:
+                        tokens = estimated_tokens(*(content for _, content in given))
+                        return Answer(request.key, "", tokens, 0, f"{REFUSED}: {self._safe(code)[:80]}")
+                    failure = self._failure(error) if served is False else _Failure("no answer to a harmless question")
             except openai.APIConnectionError as error:
                 cause = error.__cause__ or error
                 failure = _Failure(self._safe(str(cause) or type(cause).__name__))
@@ -171,6 +180,33 @@ class OpenAiBackend:
                     "is kept"
                 )
             await self._pause(failure, generator.uniform(0, self._bound(failures)))
+
+    async def _post(self, client: openai.AsyncOpenAI, sent: dict[str, Any]) -> bytes:
+        async with asyncio.timeout(self._settings.timeout):
+            # Not chat.completions.create: its checks and models cost more than the request itself.
+            response = await client.post("/chat/completions", body=sent, cast_to=httpx.Response)
+        return response.content
+
+    async def _serves(self, client: openai.AsyncOpenAI, refusal: openai.APIStatusError) -> bool | None:
+        """Whether the server answers a harmless question; None if it does neither that nor refuse it.
+
+        Structured output is given up where the server answers without it alone.
+        """
+        asked = self._body(PROBE, 0)
+        for parameter in ("", *({"response_format"} & asked.keys())):
+            try:
+                await self._post(client, {name: value for name, value in asked.items() if name != parameter})
+            except openai.APIStatusError as error:
+                if error.status_code not in REFUSALS:
+                    return None
+            except (openai.APIConnectionError, TimeoutError):
+                return None
+            else:
+                if parameter:
+                    self._do_without(parameter, refusal)
+                self._answered += 1
+                return True
+        return False
 
     def _body(self, messages: list[dict[str, str]], seed: int) -> dict[str, Any]:
         body = self._parameters | {"seed": seed % 2**31}  # what every server's seed can hold

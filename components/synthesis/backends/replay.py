@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.config.synthesis import Replay
 from components.errors import BackendError, DataError
-from components.synthesis.backends import Answer, Request
+from components.synthesis.backends import FIELDS, Answer, Request
 
-FIELDS = {"key": str, "text": str, "model": str, "prompt_tokens": int, "completion_tokens": int}
+REQUIRED = (*FIELDS, "model")
 
 
 class ReplayBackend:
@@ -55,8 +55,9 @@ class ReplayBackend:
             file, offset = self._records[request.key]
             with file.open("rb") as lines:
                 lines.seek(offset)
-                record = json.loads(lines.readline())
-            yield Answer(request.key, record["text"], record["prompt_tokens"], record["completion_tokens"])
+                answer = Answer.recorded(json.loads(lines.readline()))
+            assert answer is not None  # the line was read before
+            yield answer
 
 
 def _records(file: Path) -> Iterator[tuple[int, dict]]:
@@ -70,12 +71,12 @@ def _records(file: Path) -> Iterator[tuple[int, dict]]:
         for number, line in enumerate(lines, start=1):
             try:
                 record = json.loads(line)
-                fits = isinstance(record, dict) and all(isinstance(record.get(k), t) for k, t in FIELDS.items())
+                fits = Answer.recorded(record) is not None and isinstance(record.get("model"), str)
             except ValueError:
                 if not line.endswith(b"\n"):
                     return
                 fits = False
             if not fits:
-                raise DataError(f"{file}, line {number}: not a recorded answer with {', '.join(FIELDS)}")
+                raise DataError(f"{file}, line {number}: not a recorded answer with {', '.join(REQUIRED)}")
             yield offset, record
             offset += len(line)

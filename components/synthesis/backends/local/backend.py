@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.hardware import native_bf16
-from components.synthesis.backends import Answer, Messages, Request
+from components.synthesis.backends import LENGTH, Answer, Messages, Request
 from components.synthesis.backends.local.attention import NAME, Cache, Prefix, Step
 from components.synthesis.backends.local.folder import model_folder
 from components.synthesis.backends.local.packed import pack
@@ -208,7 +208,8 @@ class LocalBackend:
 
     def _answer(self, row: _Row) -> Answer:
         text = row.request.opening + self._tokenizer.decode(row.answer, skip_special_tokens=True)
-        return Answer(row.request.key, text, len(row.prompt), len(row.answer))
+        finish = "" if row.answer[-1] in self._ends else LENGTH
+        return Answer(row.request.key, text, len(row.prompt), len(row.answer), finish)
 
 
 def _portions(new: list[_Row]) -> Iterator[list[_Row]]:
