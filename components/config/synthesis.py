@@ -58,21 +58,28 @@ class Exemplars(Words):
 
 
 class Filters(Words):
-    """What an answer must pass, besides being one whole sentence, new, no copy, and free of chatter.
+    """What an answer must pass, besides having a text; each can be switched off (null, false, 0, an empty mapping).
 
-    `match_error_rate` bounds that of the anchor and each text (0: the same words, 1: none in common).
+    The defaults pass all worked examples of NGCSE's prompts (Li et al. 2024, appendix). `match_error_rate` bounds that
+    of the anchor and each text (0: the same words, 1: none in common).
     """
 
     min_words: Positive = 3  # of each text
     max_words: Positive = 48
-    max_ratio: Annotated[float, Field(gt=0)] = 2.0  # words of a text for each of its anchor
-    min_language: Share = 0.5  # probability that a text is in the corpus's language
+    max_ratio: Annotated[float, Field(gt=0)] | None = 2.0  # words of a text for each of its anchor
+    min_language: Share = 0.5  # probability that a text is in the corpus's language; 0: any language
     match_error_rate: dict[Pattern, dict[Literal["positive", "intermediate", "negative"], Band]] = {
-        "nli": {"positive": [0.2, 0.9], "negative": [0.2, 1.0]},
+        "nli": {"positive": [0.2, 1.0], "negative": [0.2, 1.0]},
         "sts": {"positive": [0.2, 0.8], "intermediate": [0.2, 0.85], "negative": [0.5, 1.0]},
     }
+    whole: bool = True  # one whole sentence, by the rules of the corpus
+    chatter: bool = True  # no words to the user, or about the task
+    copies: bool = True  # not the anchor, no other text of the tuple, no names or four words in a row of an exemplar
+    leaks: bool = True  # no sentence of the STS tasks
+    invented: bool = False  # no name or number in a positive or intermediate that the anchor lacks
+    shorter: bool = False  # sts: an intermediate has fewer words than the anchor
     nearer: bool = True  # sts: the negative shares fewer words with the anchor than the intermediate does
-    denial: bool = True  # nli: a negative has a word like "not", its positive and anchor have none
+    denial: bool = False  # nli: a negative has a word like "not", its positive and anchor have none
     cosine: str | None = None  # source of an encoder to which the levels must be in order too; null: not asked
 
 

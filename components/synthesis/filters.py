@@ -20,8 +20,9 @@ Encode = Callable[[list[str]], NDArray[np.floating]]  # sentences to (sentences,
 
 # Of a model that speaks to the user, refuses, or tells of its task. One that the anchor holds too is the anchor's.
 CHATTER = re.compile(
-    r"^(?:sure|certainly|of course|okay|sorry|here (?:is|are)\b|(?:the )?answer\b|note\b|output\b|example\b|sentence\b)"
-    r"|^[\w ]{1,20}:|\bas an ai\b|\blanguage model\b|\bi(?:'m| am) (?:sorry|unable)\b|\bi (?:can(?:'t|not)|won't) "
+    r"^(?:sure|certainly|of course|okay|sorry|note that)\b|^here (?:is|are)\b"
+    r"|^(?:the |an? )?(?:answer|output|example|sentence)(?: \d+)? (?:is|would)\b|^[^\W\d][\w ]{0,19}:(?!\d)"
+    r"|\bas an ai\b|\blanguage model\b|\bi(?:'m| am) (?:sorry|unable)\b|\bi (?:can(?:'t|not)|won't) "
     r"|\b(?:given|original|above|first|second) sentence\b|\bthe sentence\b|\bthis sentence\b|\bthat you are given\b"
     r"|\bparaphras|\bentail(?:s|ed|ment)\b|\bcontradict(?:s|ing|ion|ory)\b|\breword|\brephras|\bjson\b",
     re.IGNORECASE,
@@ -73,37 +74,46 @@ class Judge:
         plain = bare(text)
         if not plain:
             return "empty"
-        if (said := CHATTER.search(text)) and said[0].casefold() not in anchor.casefold():
+        settings = self._settings
+        if settings.chatter and (said := CHATTER.search(text)) and said[0].casefold() not in anchor.casefold():
             return "chatter"
-        if plain == bare(anchor):
+        if settings.copies and plain == bare(anchor):
             return "copy of the anchor"
-        if self._shown & (_runs(text) - _runs(anchor)) or self._named & (_facts(text) - _facts(anchor)):
+        if settings.copies and (
+            self._shown & (_runs(text) - _runs(anchor)) or self._named & (_facts(text) - _facts(anchor))
+        ):
             return "copy of an exemplar"
-        if normal(text) in self._known:
+        if settings.leaks and normal(text) in self._known:
             return "leak"
-        if len(text.split()) > self._settings.max_ratio * len(anchor.split()):
+        words = len(text.split())
+        too_long = settings.max_ratio is not None and words > settings.max_ratio * len(anchor.split())
+        if too_long or not settings.min_words <= words <= settings.max_words:
             return "length"
-        reason = fault(text, self._sentence)  # by the corpus's own rule, which forgives what the anchor has too
+        # By the corpus's own rule, which forgives what the anchor has too.
+        reason = fault(text, self._sentence) if settings.whole else None
+        if reason == "language" and not settings.min_language:
+            reason = None
         if reason is not None and reason != fault(anchor, self._sentence):
             return reason
-        if language_probability(text, self.language) < self._settings.min_language:
+        if settings.min_language and language_probability(text, self.language) < settings.min_language:
             return "language"
         return None
 
     def _of_levels(self, role: str, text: str, anchor: str, before: Texts) -> str | None:
-        if bare(text) in {bare(other) for other in before.values()}:
+        settings = self._settings
+        if settings.copies and bare(text) in {bare(other) for other in before.values()}:
             return "alike"
-        if role != "negative" and _facts(text) - _facts(anchor):
+        if settings.invented and role != "negative" and _facts(text) - _facts(anchor):
             return "invented"
         if self._denial and (denies := bool(DENIAL.search(text))) != (role == "negative"):
             return "denial" if denies else "no denial"
-        if role == "intermediate" and len(text.split()) >= len(anchor.split()):
+        if settings.shorter and role == "intermediate" and len(text.split()) >= len(anchor.split()):
             return "intermediate not shorter"
         apart = match_error_rate(normal(anchor), normal(text))
         lowest, highest = self._bands.get(role, (0.0, 1.0))
         if not lowest <= apart <= highest:
             return f"match error rate of {role}"
-        nearer = before.get("intermediate") if self._settings.nearer and role == "negative" else None
+        nearer = before.get("intermediate") if settings.nearer and role == "negative" else None
         if nearer is not None and apart <= match_error_rate(normal(anchor), normal(nearer)):
             return "negative not farther"
         return None
