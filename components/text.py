@@ -1,10 +1,25 @@
 """Operations on sentences that several packages share: repair, normal form, word counts and word-level edit rates."""
 
+import math
 import re
 
 from rapidfuzz.distance import Levenshtein
 
 SURROGATES = re.compile("([\ud800-\udbff])([\udc00-\udfff])|[\ud800-\udfff\0]")
+
+
+# Of scripts without spaces between words: how many characters count as one.
+CHARACTERS = {"zh": 2, "ja": 2, "th": 4, "lo": 4, "km": 4, "my": 4, "dz": 4}
+ASCII_WORD = re.compile(r"[!-~]+")
+
+
+def word_count(text: str, language: str) -> int:
+    """Words of `text`: what stands between spaces; in a script without spaces, so many characters each, rounded up."""
+    characters = CHARACTERS.get(language)
+    if characters is None:
+        return len(text.split())
+    others = sum(character > "\x7f" and not character.isspace() for character in text)
+    return len(ASCII_WORD.findall(text)) + math.ceil(others / characters)
 
 
 def well_formed(text: str) -> str:

@@ -16,7 +16,7 @@ from components.paths import CORPUS, SOURCES
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.corpus", description="dump or text to clean sentences")
     parser.add_argument(
-        "--sample", type=int, metavar="N", help="make nothing; print N training sentences drawn by the seed"
+        "--sample", type=_positive, metavar="N", help="make nothing; print N training sentences drawn by the seed"
     )
     sample = parser.parse_args().sample
     params = load_params()
@@ -32,6 +32,12 @@ def main() -> None:
         f" from {summary['pages']['kept']} pages\n"
         "look at some of them: python -m components.corpus --sample 200\n"
     )
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of sentences, 1 or more")
+    return int(text)
 
 
 def _print_sample(size: int, seed: int) -> None:

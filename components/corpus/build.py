@@ -20,6 +20,7 @@ from components.files import folder_written_whole
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("page", pa.string())])
 ROW_GROUP = 10_000  # rows
+NAMED = 100  # costly pages that the summary names
 
 
 def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, Any]:
@@ -45,10 +46,12 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
         shard.make()
     pages: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    costly: list[str] = []
     for shard in shards:
-        seen, faults = shard.counts()
+        seen, faults, titles = shard.counts()
         pages += seen
         dropped += faults
+        costly += titles
     number, chosen = _chosen(shards, settings, dropped)
     with folder_written_whole(into) as folder:
         with _Writer(folder / "train.parquet") as train, _Writer(folder / "heldout.parquet") as heldout:
@@ -73,6 +76,8 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
             "sentences": {"seen": kept + dropped.total(), "kept": kept, "train": train.rows, "heldout": heldout.rows},
             "dropped": dict(sorted(dropped.items())),
         }
+        if costly:
+            summary["costly"] = costly[:NAMED]
         (folder / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     shutil.rmtree(shards[0].path.parent.parent)
     return summary

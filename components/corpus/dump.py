@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from components.errors import DataError
 
+LINE = 1 << 24  # bytes; a longer line of plain text is skipped
 REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)  # exports before 0.6 have no <redirect/>
 
 
@@ -26,7 +27,7 @@ class Page(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A page that is no article, and why: `namespace`, `redirect` or `empty`."""
+    """A page that is no article, and why: `namespace`, `redirect`, `empty` or `oversized`."""
 
     reason: str
 
@@ -45,29 +46,42 @@ def read_pages(
     Raises:
         DataError: the file is missing, truncated, corrupt or not of the form; its text names the file.
     """
-    anew = "delete it and run `dvc repro fetch` to have it anew, or see sources.corpus and corpus.format in params.yaml"
+    anew = "delete it and run `dvc repro fetch`, or check sources.corpus and corpus.format in params.yaml"
+    if not path.is_file():
+        raise DataError(f"{path} is missing; run `dvc repro fetch`, which brings what sources.corpus names")
     try:
         size, name, hidden = path.stat().st_size, path.name, not progress
         with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=name, disable=hidden) as seen:
             content = io.BufferedReader(COMPRESSED.get(path.suffix, COMPRESSED[""])(seen))
             head = content.peek(4096)
             if form == "text" or (form == "auto" and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<"):
-                yield from _text(content)
+                yield from _text(path, content)
             elif b"<mediawiki" in head:
                 yield from _mediawiki(content)
             else:
-                raise DataError(f"{path} is no MediaWiki export: no <mediawiki> opens it; {anew}")
+                raise DataError(f"{path} is not a MediaWiki export: it does not begin with <mediawiki>; {anew}")
     except etree.XMLSyntaxError as error:
-        raise DataError(f"{path} is no whole MediaWiki export ({error.msg}); {anew}") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is neither a MediaWiki export nor UTF-8 text ({error.reason}); {anew}") from None
+        raise DataError(f"{path} is not a valid MediaWiki export, or truncated ({error.msg}); {anew}") from None
     except (EOFError, zlib.error, OSError) as error:
         raise DataError(f"{path} is truncated or corrupt ({error}); {anew}") from None
 
 
-def _text(content: IO[bytes]) -> Iterator[Page]:
-    for line in content:
-        yield Page(None, line.decode("utf-8-sig").strip())
+def _text(path: Path, content: IO[bytes]) -> Iterator[Page | Skipped]:
+    number = 0
+    while line := content.readline(LINE):
+        number += 1
+        if not line.endswith(b"\n") and len(line) == LINE:
+            while (rest := content.readline(LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield Skipped("oversized")
+            continue
+        try:
+            yield Page(None, line.decode("utf-8-sig").strip())
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}, line {number}: neither a MediaWiki export nor UTF-8 text ({error.reason}, byte {error.start}"
+                "); convert it to UTF-8, for example by iconv"
+            ) from None
 
 
 def _mediawiki(content: IO[bytes]) -> Iterator[Page | Skipped]:

@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from mwparserfromhell.parser import CTokenizer, ParserError, tokens
 from mwparserfromhell.parser.tokens import Token
 
+from components.corpus.appendices import APPENDICES
+from components.corpus.bounds import check
 from components.corpus.marks import BREAK, GAP, ITEM, MARKS, NOTE
 from components.corpus.plain import without_plain_markup
 from components.corpus.templates import SIGNS, WRITERS, is_note
 
-# Sections after the article proper.
-APPENDICES = {
-    *("references", "notes", "external links", "see also", "bibliography", "further reading", "footnotes", "sources"),
-    *("citations", "works cited", "notes and references", "references and notes", "primary sources"),
-    *("secondary sources",),
-}
 HIDDEN_TAGS = {"ref", "references", "gallery", "timeline", "imagemap", "score", "section", "templatestyles", "hr"}
 GAP_TAGS = {"math", "chem", "code", "source", "syntaxhighlight", "pre", "tt", "kbd", "hiero", "graph", "ce", "poem"}
 SUPERSCRIPTS = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
@@ -40,9 +36,11 @@ class PageText:
     and infoboxes, none of which is shown. Here they are stepped over.
     """
 
-    def __init__(self, text: str, media: frozenset[str]) -> None:
+    def __init__(self, text: str, media: frozenset[str], language: str = "en") -> None:
         self._media = media
+        self._appendices = APPENDICES.get(language, APPENDICES["en"])
         plain = without_plain_markup(MARKS.sub("", text))
+        check(plain)
         self._tokens = CTokenizer().tokenize(plain, 0, True)  # bold and italics stay text
         self._ends = _ends(self._tokens)
 
@@ -55,7 +53,7 @@ class PageText:
             if type(token) is tokens.HeadingStart:
                 if not hidden_below or token.level <= hidden_below:
                     title = self._text(at + 1, self._ends[at]).strip().casefold()
-                    hidden_below = token.level if title in APPENDICES else 0
+                    hidden_below = token.level if title in self._appendices else 0
                 pieces.append(BREAK)
             elif not hidden_below:
                 pieces.append(self._one(at))

@@ -1,6 +1,7 @@
 """Paragraph → sentences; and what tells a whole sentence from a fragment."""
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 import sentencex
@@ -8,10 +9,17 @@ import sentencex
 from components.config.corpus import Corpus
 from components.corpus.language import language_probabilities, language_probability
 from components.corpus.marks import GAP
+from components.text import word_count
 
 OPENING = "\"'“‘«(["
 CLOSING = "\"'”’»)]"
-ENDS = tuple(".!?。！？")
+ENDS = tuple(".!?。！？।॥۔؟։።။។།")
+ENDLESS = {"th", "lo"}  # a space ends a sentence or a clause, and no sign does
+# Where the splitter leaves sentences joined in scripts of their own.
+OWN_ENDS = {
+    **{language: re.compile(r"\s+") for language in ENDLESS},
+    **{language: re.compile(r"(?<=[។၊။།])\s*") for language in ("km", "my", "dz")},
+}
 # Places that the splitter leaves joined: after a sentence in brackets of its own, and after words that it takes for
 # abbreviations in the midst of a sentence.
 ASIDE = re.compile(r"(\([^()]*[.!?]\)) (?=[\"“(]?[A-Z])")
@@ -28,6 +36,7 @@ SYMBOLS = re.compile(r"[|{}\[\]<>=\\^~_*#…]")
 # Each branch opens with a letter of its own, so that a search looks at nothing else.
 RESIDUE = re.compile(r"https?:|www\.|''|thumb|p(?<=\dp)x|&\w+;|Category:|File:|Image:|ISBN|\.\s?\.")
 NO_LETTERS = bytes(code for code in range(256) if not (code < 128 and chr(code).isalpha()))
+MAX_WORD = 50  # characters, on average, of a sentence's words
 MIN_LETTERS = 0.6  # share of letters among a sentence's characters, spaces aside
 # Full of foreign names, an English sentence is easily told to be of another language; rarely as surely as this.
 MIN_LANGUAGE = 0.1  # probability of the wanted language
@@ -35,23 +44,33 @@ MIN_LANGUAGE = 0.1  # probability of the wanted language
 
 def split(paragraph: str, language: str) -> Iterator[str]:
     """Sentences of a paragraph; what was cut within a sentence is joined again, what was left joined is cut."""
-    whole = ""
+    if own := OWN_ENDS.get(language):
+        yield from filter(None, own.split(paragraph))
+        return
+    whole: list[str] = []  # joined at the end, because a page may have very many pieces
+    tail = ""
     for piece in map(str.strip, sentencex.segment(language, paragraph)):
-        if whole and not _breaks(whole, piece):
-            whole = f"{whole}{'' if whole.endswith('.') and re.match(r'[A-Z][.]', piece) else ' '}{piece}"
+        if tail and not _breaks(tail, piece):
+            piece = piece if tail.endswith(".") and re.match(r"[A-Z][.]", piece) else f" {piece}"
+            whole.append(piece)
+            tail = (tail + piece)[-TAIL:]
             continue
-        yield from _cut(whole)
-        whole = piece
-    yield from _cut(whole)
+        yield from _cut("".join(whole))
+        whole, tail = [piece], piece[-TAIL:]
+    yield from _cut("".join(whole))
 
 
-def _breaks(before: str, after: str) -> bool:
-    """Whether a sentence ends between two pieces."""
-    tail = before[-TAIL:]
+def _breaks(tail: str, after: str) -> bool:
+    """Whether a sentence ends between a piece, of which we see the last `TAIL` characters, and the next one."""
     if ABBREVIATION.search(tail) or ENUMERATOR.search(tail) or (INITIAL.search(tail) and re.match(r"[A-Z]\.", after)):
         return False
     first = after.lstrip(OPENING + GAP)[:1]
-    return not first.islower() and first not in "-–,;:)"
+    return not _is_lower(first) and first not in "-–,;:)"
+
+
+def _is_lower(character: str) -> bool:
+    """Whether a sentence would have the letter as a capital; Georgian has lower case alone."""
+    return character.islower() and character.title() != character
 
 
 def _cut(piece: str) -> list[str]:
@@ -83,10 +102,13 @@ def faults(sentences: Sequence[str], settings: Corpus) -> list[str | None]:
 def _fault_of_form(sentence: str, settings: Corpus) -> str | None:
     if GAP in sentence:
         return "gap"
-    if not settings.min_words <= len(sentence.split()) <= settings.max_words:
+    if not settings.min_words <= word_count(sentence, settings.language) <= settings.max_words:
+        return "length"
+    if len(sentence) > MAX_WORD * settings.max_words:
         return "length"
     first = sentence.lstrip(OPENING)[:1]
-    whole = first.isalnum() and not first.islower() and sentence.rstrip(CLOSING).endswith(ENDS)
+    ended = settings.language in ENDLESS or sentence.rstrip(CLOSING).endswith(ENDS)
+    whole = first.isalnum() and not _is_lower(first) and ended
     if not whole or ABBREVIATION.search(sentence[-TAIL:]):
         return "fragment"
     if SYMBOLS.search(sentence) or RESIDUE.search(sentence):
@@ -106,4 +128,4 @@ def _lettered(sentence: str) -> bool:
     needed = MIN_LETTERS * (len(sentence) - sentence.count(" "))
     if len(sentence.encode(errors="replace").translate(None, NO_LETTERS)) >= needed:  # by those of ASCII alone, sooner
         return True
-    return sum(map(str.isalpha, sentence)) >= needed
+    return sum(unicodedata.category(character)[0] in "LM" for character in sentence) >= needed  # marks: vowels in India

@@ -45,23 +45,25 @@ class Shard:
             return
         pages: Counter[str] = Counter()
         dropped: Counter[str] = Counter()
+        costly: list[str] = []
         columns = {"text": pa.string(), "page": pa.string(), HASH: pa.uint64(), HELDOUT: pa.bool_()}
         if self.settings.max_sentences:
             columns[RANK] = pa.uint64()
         schema = pa.schema(list(columns.items()))
         articles = self._articles(pages, progress)
         with written_whole(self.path) as aside, pq.ParquetWriter(aside, schema, compression="zstd") as writer:
-            for rows, faults in clean_all(articles, self.settings, cores):
+            for rows, faults, titles in clean_all(articles, self.settings, cores):
                 dropped += faults
+                costly += titles
                 if rows:
                     writer.write_table(self._table([text for text, _ in rows], [page for _, page in rows], schema))
-            writer.add_key_value_metadata({_COUNTS: json.dumps({"pages": pages, "dropped": dropped})})
+            writer.add_key_value_metadata({_COUNTS: json.dumps({"pages": pages, "dropped": dropped, "costly": costly})})
 
-    def counts(self) -> tuple[Counter[str], Counter[str]]:
-        """Pages by what became of them, and sentences dropped by why."""
+    def counts(self) -> tuple[Counter[str], Counter[str], list[str]]:
+        """Pages by what became of them, sentences dropped by why, and the titles of pages that were too costly."""
         metadata = pq.read_metadata(self.path).metadata or {}
         counts = json.loads(metadata[_COUNTS.encode()])
-        return Counter(counts["pages"]), Counter(counts["dropped"])
+        return Counter(counts["pages"]), Counter(counts["dropped"]), counts["costly"]
 
     def _articles(self, pages: Counter[str], progress: bool) -> Iterator[Page]:
         """What there is to clean, counting what is not."""

@@ -1,12 +1,14 @@
 """The stage from a source to two splits and a summary."""
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.corpus import __main__ as stage
 from components.errors import DataError
 
 Run = Callable[..., dict[str, Any]]
@@ -108,3 +110,54 @@ def test_datasets_reads_the_splits(run: Run, lines: bytes, tmp_path: Path) -> No
     made = run("lines.txt", lines)
     read = Dataset.from_parquet(str(tmp_path / "corpus/train.parquet"), cache_dir=str(tmp_path / "cache"))
     assert read.to_list() == made["train"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("&#xD83D;&#xDE00;", "😀"), ("&#55357;&#56832;", "😀"), ("&#xD83D;", "")]
+)
+def test_references_to_surrogates_are_repaired(
+    run: Run, export: Callable[..., bytes], page: Callable[..., str], written: str, read: str
+) -> None:
+    text = f"{' '.join(sentences(30))} The old king was near the river{written} with the queen."
+    made = run("dump.xml", export(page("A", text)))
+    assert f"The old king was near the river{read} with the queen." in made["texts"]
+
+
+STALLING = {
+    "templates": "{{a|" * 12_800,
+    "table rows": "{|\n|-\n| a || b\n" * 3000,
+    "tags": "<b><i>" * 5000,
+    "links": "[http://x " * 6000,
+    "cut tags": "<div class='" * 3000,
+    "crossing": "{{a|[[b|}} ]] " * 3000,
+    "size": "word " * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("text", STALLING.values(), ids=STALLING)
+def test_a_page_that_would_stall_the_dump_is_left_out_and_named(
+    run: Run, export: Callable[..., bytes], page: Callable[..., str], text: str
+) -> None:
+    begun = time.process_time()
+    made = run("dump.xml", export(page("Good", " ".join(sentences(30))), page("Bad", text)))
+    assert made["summary"]["dropped"]["costly"] == 1
+    assert made["summary"]["costly"] == ["Bad"]
+    assert {row["page"] for row in made["rows"]} == {"Good"}
+    assert time.process_time() - begun < 3
+
+
+@pytest.mark.parametrize("text", ["x. y. " * 60_000, "(" + "{{x}} " * 10_000, "A" + "b" * 900_000 + " c d e f."])
+def test_a_long_paragraph_takes_time_by_its_length(
+    run: Run, export: Callable[..., bytes], page: Callable[..., str], text: str
+) -> None:
+    begun = time.process_time()
+    run("dump.xml", export(page("A", " ".join(sentences(30)) + "\n\n" + text)))
+    assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize("size", ["-3", "0", "many", "²"])
+def test_a_sample_of_no_size_is_one_sentence(size: str, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("sys.argv", ["corpus", "--sample", size])
+    with pytest.raises(SystemExit):
+        stage.main()
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"{size!r} is not a number of sentences, 1 or more")

@@ -77,7 +77,7 @@ def test_a_truncated_dump_is_an_error(
 
 def test_a_dump_that_ends_between_two_streams_is_an_error(tmp_path: Path, export: Export) -> None:
     content = export("One text.", "Another text.")
-    with pytest.raises(DataError, match="no whole MediaWiki export"):
+    with pytest.raises(DataError, match="not a valid MediaWiki export"):
         read(tmp_path / "dump.bz2", bz2.compress(content[:-40]))
 
 
@@ -89,13 +89,29 @@ def test_a_corrupt_dump_is_an_error(tmp_path: Path, export: Export) -> None:
 
 
 def test_other_xml_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no MediaWiki export"):
+    with pytest.raises(DataError, match="not a MediaWiki export"):
         read(tmp_path / "page.xml", b"<html><body>Not found</body></html>")
 
 
 def test_bytes_that_are_no_text_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="neither a MediaWiki export nor UTF-8 text"):
         read(tmp_path / "model.bin", b"\xff\xfe\x00" * 10)
+
+
+def test_a_missing_dump_says_that_it_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is missing; run `dvc repro fetch`"):
+        list(read_pages(tmp_path / "dump.bz2"))
+
+
+def test_a_line_in_another_encoding_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"lines\.txt, line 3: .*convert it to UTF-8"):
+        read(tmp_path / "lines.txt", b"One line.\nAnother.\nCaf\xe9.\n")
+
+
+def test_a_line_beyond_the_bound_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.corpus.dump.LINE", 16)
+    pages = read(tmp_path / "lines.txt", b"Short.\n" + b"x" * 50 + b"\nNext.\n")
+    assert pages == [Page(None, "Short."), Skipped("oversized"), Page(None, "Next.")]
 
 
 @pytest.mark.parametrize("name, pack", [("lines.txt", bytes), ("lines.txt.bz2", bz2.compress), ("l.gz", gzip.compress)])

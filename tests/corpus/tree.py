@@ -5,6 +5,7 @@ from mwparserfromhell.nodes import ExternalLink, Heading, HTMLEntity, Node, Tag,
 from mwparserfromhell.wikicode import Wikicode
 
 from components.corpus import markup as w
+from components.corpus.appendices import APPENDICES
 from components.corpus.templates import WRITERS, is_note
 
 MEDIA = frozenset({"file", "image", "category", "bild"})
@@ -16,7 +17,7 @@ def shown_of_page(text: str) -> str:
     for node in mwparserfromhell.parse(text, skip_style_tags=True).nodes:
         if isinstance(node, Heading):
             if not hidden_below or node.level <= hidden_below:
-                hidden_below = node.level if _all(node.title).strip().casefold() in w.APPENDICES else 0
+                hidden_below = node.level if _all(node.title).strip().casefold() in APPENDICES["en"] else 0
             pieces.append(w.BREAK)
         elif not hidden_below:
             pieces.append(_one(node))
