@@ -1,5 +1,6 @@
 """Errors meant for the user: one sentence that says what is wrong and what to do."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,14 +26,28 @@ class BackendError(CseflowError):
     """An LLM can't be had, or answers no more."""
 
 
+INTERRUPTED = "interrupted: what was finished is kept; run the same command again to go on\n"
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to end, by the signal `number`."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
 @contextmanager
 def exit_on_error() -> Iterator[None]:
-    """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage."""
+    """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage.
+
+    An interruption becomes one too, and 128 + the signal's number.
+    """
     try:
         yield
     except CseflowError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was finished is kept; run the same command again to go on\n")
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as error:
+        sys.stderr.write(INTERRUPTED)
+        raise SystemExit(128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)) from None

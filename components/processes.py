@@ -1,4 +1,4 @@
-"""Processes: the cores there are for them, and an end with the one that started them."""
+"""Processes: the cores there are for them, an end with the one that started them, no proxy before loopback."""
 
 import os
 import signal
@@ -21,3 +21,15 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True, name="end-with-parent").start()
+
+
+def spare_loopback() -> None:
+    """Have no request to this machine itself go through the proxy that http_proxy names, here and in what is started.
+
+    Every HTTP client goes by `no_proxy`; an environment with a proxy often leaves loopback out.
+    """
+    named = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    hosts = [host.strip() for host in named.split(",") if host.strip()]
+    if hosts != ["*"]:
+        named = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost", "::1"]))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = named

@@ -2,17 +2,22 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from components.errors import CseflowError, exit_on_error
+from components.interrupts import ends_on_signals
+from components.processes import spare_loopback
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     chosen = _parser().parse_args(arguments)
-    with exit_on_error():
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    spare_loopback()
+    with exit_on_error(), ends_on_signals():
         chosen.run(chosen)
 
 
@@ -28,14 +33,14 @@ def _parser() -> argparse.ArgumentParser:
     experiment.add_argument(
         "--variants", type=_names, help="entries of params.yaml, by commas (default: experiment.variants)"
     )
-    experiment.add_argument("--seeds", type=_numbers, help="by commas (default: experiment.seeds)")
+    experiment.add_argument("--seeds", type=_seeds, help="by commas (default: experiment.seeds)")
     experiment.add_argument("--force", action="store_true", help="train even what is done already")
     experiment.add_argument("--fail-on-gate", action="store_true", help="exit non-zero where the gate does not pass")
     experiment.set_defaults(run=_experiment)
 
     train = commands.add_parser("train", help="train and measure one variant")
     train.add_argument("variant", help="an entry of `variants` in params.yaml")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=_seed, default=0)
     train.add_argument("--force", action="store_true", help="train even if it is done already")
     train.set_defaults(run=_train)
 
@@ -59,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=_evaluate)
 
     up = commands.add_parser("up", help="start servers and workers on this machine, and deploy (make up)")
-    up.add_argument("--prefect-port", type=int, default=4200)
-    up.add_argument("--mlflow-port", type=int, default=5000)
+    up.add_argument("--prefect-port", type=_port, default=4200)
+    up.add_argument("--mlflow-port", type=_port, default=5000)
     up.add_argument("--gpus", type=_names, help="devices that get a worker, by commas (default: all that are visible)")
     up.add_argument(
         "--workers", action="store_true", help="workers alone, for PREFECT_API_URL's and MLFLOW_TRACKING_URI's servers"
@@ -92,8 +97,22 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in _names(text)]
+def _seeds(text: str) -> list[int]:
+    return [_seed(number) for number in _names(text)]
+
+
+def _seed(text: str) -> int:
+    return _number(text, "a seed", 0, 2**32 - 1)
+
+
+def _port(text: str) -> int:
+    return _number(text, "a port", 1, 65535)
+
+
+def _number(text: str, what: str, least: int, most: int) -> int:
+    if not text.isdecimal() or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{what} is a whole number from {least} to {most}, not {text!r}")
+    return int(text)
 
 
 def _experiment(chosen: argparse.Namespace) -> None:

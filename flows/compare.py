@@ -2,15 +2,13 @@
 
 from pathlib import Path
 
-from prefect import flow, task
-from prefect.artifacts import create_markdown_artifact
-
 from components import paths
 from components.config import load_params
 from components.evaluation.result import RunResult
 from components.tracking.lineage import lineage_tags
 from components.tracking.runs import load_result, log_report
-from flows.hosted import NETWORK, begin, link_to_mlflow
+from flows.hosted import begin, link_to_mlflow, show_markdown
+from flows.orchestration import flow, network_task
 from flows.parameters import Profile
 
 
@@ -44,7 +42,7 @@ def compare(
     }
     write_report(results, params.experiment.reference, verdict, into, provenance)
     if log_to is not None:
-        log_report(log_to, into)
+        add_report(log_to, into)
         link_to_mlflow(log_to)
     show_leaderboard(into)
     return into / "index.html"
@@ -52,10 +50,13 @@ def compare(
 
 def show_leaderboard(report: Path) -> None:
     """Show the leaderboard of the folder `report` with the present Prefect run."""
-    create_markdown_artifact((report / "leaderboard.md").read_text(), key="leaderboard", description=str(report))
+    show_markdown((report / "leaderboard.md").read_text(), key="leaderboard", description=str(report))
 
 
-@task(name="load results", **NETWORK)
+@network_task("load results")
 def results_of(run_ids: list[str]) -> list[RunResult]:
     """Everything that the runs have to say, from MLflow."""
     return [load_result(run_id) for run_id in run_ids]
+
+
+add_report = network_task("add the report")(log_report)

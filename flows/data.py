@@ -6,10 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-
-from prefect import flow, get_run_logger, task
-from prefect.futures import wait
-from prefect_dask import DaskTaskRunner
+from typing import TYPE_CHECKING
 
 from components.augmentation.shards import ViewShards, view_shards
 from components.config import Params, load_params
@@ -19,9 +16,13 @@ from components.paths import CORPUS, SOURCES, VIEWS
 from components.processes import usable_cores
 from components.synthesis.tuples import PATTERNS
 from components.tracking.lineage import data_version
-from flows.hosted import NETWORK, begin, deployed
+from flows.hosted import begin
+from flows.orchestration import deployed, flow, network_task, run_logger, task
 from flows.parameters import Profile
 from flows.steps import alone_with_dvc
+
+if TYPE_CHECKING:
+    from prefect_dask import DaskTaskRunner
 
 SHARDS_PER_TASK = 64  # of a view: a million sentences
 
@@ -48,15 +49,15 @@ def data(profile: Profile | None = None, push: bool = False) -> str:
     with alone_with_dvc():
         if scheduler is not None:
             make([*command, "fetch"])
-            on_dask.with_options(task_runner=workers(scheduler))()  # type: ignore[arg-type]  # its futures are Dask's
+            on_dask.prefect.with_options(task_runner=workers(scheduler))()
         make(command)
         if push:
             make(["push"])
-    get_run_logger().info("data version %s", data_version())
+    run_logger().info("data version %s", data_version())
     return data_version()
 
 
-@task(name="dvc", **NETWORK)
+@network_task("dvc")
 def make(command: list[str]) -> None:
     """Run DVC; a worker passes on what it says as the run's log.
 
@@ -75,7 +76,7 @@ def make(command: list[str]) -> None:
         for line in process.stdout:
             if line.strip():
                 said.append(line)
-                get_run_logger().info(line.rstrip())
+                run_logger().info(line.rstrip())
     if process.returncode:
         network = command == ["push"] or re.search(r"failed to reproduce 'fetch'", "".join(said))
         raise (UnreachableError if network else DataError)(
@@ -86,10 +87,12 @@ def make(command: list[str]) -> None:
 @flow(name="shards")
 def on_dask() -> None:
     """The stages corpus, tokens, augmentation and synthesize, their shards as tasks."""
+    from prefect.futures import wait
+
     params, root = load_params(), Path.cwd()
     if _stale("corpus"):
         shards = shards_of(root / SOURCES / "corpus", root / CORPUS, params.corpus, params.seed)
-        wait([corpus_shard.submit(shard) for shard in shards])
+        wait([corpus_shard.prefect.submit(shard) for shard in shards])
     make(["repro", "corpus"])
     identity = params.augmentation.identity
     if _stale("tokens"):
@@ -102,7 +105,9 @@ def on_dask() -> None:
         make(["repro", "nli", "sts"])
         stale = _stale("synthesize")
         patterns = [pattern for pattern in PATTERNS if f"synthesize@{pattern}" in stale]
-        asked = [synthesis_share.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)]
+        asked = [
+            synthesis_share.prefect.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)
+        ]
         wait(asked)
         for share in asked:
             share.result()  # else the stage would ask, alone and unasked, for what a failed share has not
@@ -122,7 +127,7 @@ def some_view_shards(shards: ViewShards, indices: list[int]) -> None:
         shards.make(index)
 
 
-@task(name="synthesis share", task_run_name="{pattern} {number}/{of}", **NETWORK)
+@network_task("synthesis share", task_run_name="{pattern} {number}/{of}")
 def synthesis_share(root: Path, pattern: str, number: int, of: int) -> None:
     """Ask for the answers of one share.
 
@@ -133,11 +138,13 @@ def synthesis_share(root: Path, pattern: str, number: int, of: int) -> None:
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     if done.returncode:
         raise DataError(f"{pattern} {number}/{of}: {done.stderr.strip().splitlines()[-1]}; what was answered is kept")
-    get_run_logger().info(done.stdout.strip())
+    run_logger().info(done.stdout.strip())
 
 
 def _views(names: list[str], params: Params, root: Path) -> None:
     """Make the shards of the views `names`, of both splits."""
+    from prefect.futures import wait
+
     futures = []
     for name in names:
         for split in ("train", "heldout"):
@@ -150,12 +157,14 @@ def _views(names: list[str], params: Params, root: Path) -> None:
             )
             for first in range(0, len(shards), SHARDS_PER_TASK):
                 indices = list(range(first, min(first + SHARDS_PER_TASK, len(shards))))
-                futures.append(some_view_shards.submit(shards, indices))
+                futures.append(some_view_shards.prefect.submit(shards, indices))
     wait(futures)
 
 
-def workers(scheduler: str) -> DaskTaskRunner:
+def workers(scheduler: str) -> "DaskTaskRunner":
     """Those of `dask.scheduler`."""
+    from prefect_dask import DaskTaskRunner
+
     if scheduler != "local":
         return DaskTaskRunner(address=scheduler)
     local = {"n_workers": usable_cores(), "threads_per_worker": 1, "dashboard_address": None}

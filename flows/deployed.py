@@ -1,20 +1,13 @@
-"""What prefect.yaml deploys.
+"""What prefect.yaml deploys: the flows as Prefect's own objects, each made when it is asked for."""
 
-`prefect deploy` refuses a deployment whose work pool is missing, and does so before any of its build steps; what comes
-earlier is that it loads the flow. So it is here that a fresh server gets the pools.
-"""
+from typing import Any
 
-import os
+FLOWS = ("compare", "data", "experiment", "promote", "train")
 
-from flows.compare import compare
-from flows.data import data
-from flows.experiment import experiment
-from flows.promote import promote
-from flows.train import train
 
-if "PREFECT__FLOW_RUN_ID" not in os.environ:  # a worker loads this too
-    from flows.setup import make_pools
+def __getattr__(name: str) -> Any:
+    if name not in FLOWS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-    make_pools()
-
-__all__ = ["compare", "data", "experiment", "promote", "train"]
+    return getattr(import_module(f"flows.{name}"), name).prefect

@@ -5,15 +5,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-
-from prefect import State, flow, get_client, get_run_logger, runtime
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.deployments import run_deployment
-from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelling
 
 from components import paths
 from components.config import Params, load_params, variant_settings
@@ -25,10 +18,14 @@ from components.tracking.journal import Journal
 from components.tracking.lineage import data_version as data_version_here
 from components.tracking.lineage import lineage_tags
 from flows.compare import compare, show_leaderboard
-from flows.hosted import begin, deployed, link_to_mlflow, links, require_data, require_data_version
+from flows.hosted import begin, link_to_mlflow, links, require_data, require_data_version
+from flows.orchestration import deployed, flow, network_task, run_logger
 from flows.parameters import DataVersion, Profile, Seed, Variant
 from flows.promote import Promotion, promote
 from flows.train import find_finished, train
+
+if TYPE_CHECKING:
+    from prefect import State
 
 _LOOK = 3.0  # seconds between looks at the runs that workers do
 _PATIENCE = timedelta(minutes=2)  # after which a crashed run is taken for lost
@@ -66,7 +63,7 @@ def experiment(
         fail_on_gate: mark the flow failed where the gate does not pass.
     """
     begin()
-    log = get_run_logger()
+    log = run_logger()
     params = load_params(profile=profile)
     names = list(dict.fromkeys([params.experiment.reference, *(variants or params.experiment.variants)]))
     runs = [Run(params, name, seed, {}) for name in names for seed in seeds_of(params, name, seeds)]
@@ -82,13 +79,13 @@ def experiment(
         raise CseflowError("no run succeeded: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
     gate = promote(done, profile=profile)
     page = paths.REPORTS / parent.name / "index.html"
-    parent_run = deliver(parent).run_id
+    parent_run = deliver_parent(parent).run_id
     if not finished or force or not page.exists():
         compare(done, into=page.parent, log_to=parent_run, verdict=gate.report, profile=profile)
     if not finished:
         with Journal(parent) as journal:
             journal.finish("FAILED" if failed else "FINISHED")
-        deliver(parent)
+        deliver_parent(parent)
     if deployed():  # with this run too, not with its parts alone
         gate.show()
         show_leaderboard(page.parent)
@@ -98,23 +95,34 @@ def experiment(
     return Outcome(done, failed, page, gate)
 
 
+deliver_parent = network_task("deliver the experiment")(deliver)
+
+
 def _here(runs: list[Run], parent: Path, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """Train one run after the other; ids of MLflow runs, and by the run's name why others failed."""
     done: list[str] = []
     failed: dict[str, str] = {}
     for run in runs:
-        state = train(run.variant, run.seed, experiment=str(parent), return_state=True, **options)
-        if state.is_completed():
-            done.append(state.result())
-        else:
-            failed[run.name] = str(state.result(raise_on_failure=False))
+        try:
+            done.append(train(run.variant, run.seed, experiment=str(parent), **options))
+        except Exception as error:
+            if not isinstance(error, CseflowError):
+                run_logger().exception("%s: an unforeseen error", run.name)
+            failed[run.name] = str(error)
     return done, failed
 
 
 def _by_workers(runs: list[Run], parent: Path, options: dict[str, Any]) -> tuple[list[str], dict[str, str]]:
     """As `_here`, by the deployments of `train`; whoever cancels this flow cancels them too."""
+    from prefect import get_client, runtime
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Cancelling
+
     mine = runtime.flow_run.id
-    options = {**options, "data_version": data_version_here(), "experiment": deliver(parent).run_id}
+    options = {**options, "data_version": data_version_here(), "experiment": deliver_parent(parent).run_id}
     children: dict[UUID, Run] = {}
     for run in runs:
         try:
@@ -151,7 +159,7 @@ def _by_workers(runs: list[Run], parent: Path, options: dict[str, Any]) -> tuple
     return done, failed
 
 
-def _is_over(state: State) -> bool:
+def _is_over(state: "State") -> bool:
     """Whether a run is to stay in this state; a crashed one most often goes on, see flows/automations."""
     crashed_for = datetime.now(UTC) - state.timestamp if state.is_crashed() else None
     return state.is_final() and (crashed_for is None or crashed_for > _PATIENCE)

@@ -11,11 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect import get_client, get_run_logger, runtime
-from prefect.artifacts import create_link_artifact, create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import StateType
-from prefect.settings import PREFECT_API_URL
 from ruamel.yaml import YAML
 
 from components.errors import CseflowError, DataError, UnreachableError
@@ -26,21 +21,12 @@ from components.tracking.journal import JOURNAL, records
 from components.tracking.lineage import data_version
 from components.tracking.runs import run_url
 from components.training.names import PROGRESS
+from flows.orchestration import deployed, network_task, run_logger, tracked
 from flows.steps import data_status
 
 CRASHES = 5  # of one run, before it is given up
 _PAUSE = 30.0  # seconds before the third start; doubled for each one more
 _LOOK = 3.0  # seconds between looks into the journal
-
-
-def deployed() -> bool:
-    """Whether a worker runs this, for a deployment, rather than someone in a terminal or a notebook."""
-    return runtime.deployment.id is not None
-
-
-def watched() -> bool:
-    """Whether Prefect's server, and so its UI, is there for longer than this run."""
-    return PREFECT_API_URL.value() is not None
 
 
 def begin() -> None:
@@ -54,6 +40,9 @@ def begin() -> None:
     """
     if not deployed():
         return
+    from prefect import get_client, runtime
+    from prefect.client.schemas.objects import StateType
+
     end_with_parent()
     with get_client(sync_client=True) as client:
         states = client.read_flow_run_states(runtime.flow_run.id)
@@ -62,27 +51,10 @@ def begin() -> None:
         raise CseflowError(f"given up after {crashes} crashes: see the worker's log for what kills it, then retry it")
     if crashes > 1:
         pause = _PAUSE * 2 ** (crashes - 2)
-        get_run_logger().warning("crashed %d times: waiting %.0f seconds", crashes, pause)
+        run_logger().warning("crashed %d times: waiting %.0f seconds", crashes, pause)
         time.sleep(pause)
     elif crashes:
-        get_run_logger().warning("crashed once: going on from what is on disk")
-
-
-def retry_can_help(task: Any, task_run: Any, state: Any) -> bool:
-    """For Prefect's `retry_condition_fn`: a worker tries again what the network spoilt, a terminal says it at once."""
-    error = state.result(raise_on_failure=False)
-    return deployed() and isinstance(error, UnreachableError | ConnectionError | TimeoutError)
-
-
-# Of a task that needs the network.
-NETWORK: dict[str, Any] = {
-    "retries": 4,
-    "retry_delay_seconds": [10, 30, 90, 270],
-    "retry_jitter_factor": 0.2,
-    "retry_condition_fn": retry_can_help,
-    "cache_policy": NO_CACHE,
-    "persist_result": False,
-}
+        run_logger().warning("crashed once: going on from what is on disk")
 
 
 def require_data_version(version: str | None, profile: str | None) -> None:
@@ -131,15 +103,49 @@ def _here() -> str:
 
 def links() -> dict[str, str]:
     """Tags that lead from an MLflow run to its Prefect run."""
+    if not tracked():
+        return {}
+    from prefect import runtime
+
     own = {tags.FLOW_RUN: str(runtime.flow_run.id)}
-    url = runtime.flow_run.ui_url if watched() else None
+    url = runtime.flow_run.ui_url
     return own | ({tags.NOTE: f"[Run in Prefect]({url}): logs, progress, artifacts"} if url else {})
 
 
 def link_to_mlflow(run_id: str) -> None:
     """Show the MLflow run with the Prefect run, where both have a page."""
-    if watched() and (url := run_url(run_id)):
+    if tracked() and (url := page_of(run_id)):
+        from prefect.artifacts import create_link_artifact
+
         create_link_artifact(url, link_text="MLflow run", key="mlflow-run", description=f"`{run_id}`")
+
+
+def page_of(run_id: str) -> str | None:
+    """The MLflow run's page; None where it has none, or the server is away for long: it is but a link."""
+    try:
+        return _page(run_id)
+    except UnreachableError:
+        return None
+
+
+_page = network_task("find the run's page")(run_url)
+
+
+def show_markdown(text: str, key: str, description: str) -> None:
+    """Show a text with the present Prefect run, if there is one."""
+    if tracked():
+        from prefect.artifacts import create_markdown_artifact
+
+        create_markdown_artifact(text, key=key, description=description)
+
+
+def tries() -> int:
+    """How often Prefect has started this run, this time counted; 1 without Prefect."""
+    if not tracked():
+        return 1
+    from prefect import runtime
+
+    return runtime.flow_run.run_count or 1
 
 
 @contextmanager
@@ -148,7 +154,7 @@ def shown(folder: Path) -> Iterator[None]:
 
     A thread reads it off the journal, so that no training step waits for a server.
     """
-    if not watched():
+    if not tracked():
         yield
         return
     done = threading.Event()
@@ -162,6 +168,8 @@ def shown(folder: Path) -> Iterator[None]:
 
 
 def _show(folder: Path, done: threading.Event) -> None:
+    from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
     artifact: Any = None
     share = given = 0.0
     offset, linked, last = 0, False, False
@@ -178,7 +186,7 @@ def _show(folder: Path, done: threading.Event) -> None:
                 link_to_mlflow(run_id)
                 linked = True
         except Exception as error:  # whatever a server does, the training goes on
-            get_run_logger().debug("progress is not shown: %s", error)
+            run_logger().debug("progress is not shown: %s", error)
         if last:
             return
         last = done.wait(_LOOK)

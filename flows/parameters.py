@@ -1,25 +1,45 @@
 """Types of the flows' parameters: what Prefect's form shows, and what its server refuses before it schedules."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema, create_model
+from pydantic import ConfigDict, Field, GetJsonSchemaHandler, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from components.config import Params, Section, load_params
+from components.config import Section, load_params
 from components.config.training import Training
 from components.errors import ConfigError
 
 
-def _one_of(names: list[str]) -> Any:
-    """A string that the server holds against `names`; the flow itself says better what is wrong with another."""
-    return Annotated[str, WithJsonSchema({"type": "string", "enum": names})] if names else str
+@dataclass(frozen=True)
+class OneOf:
+    """Has the schema of a string list the names that are known in the working folder when the schema is made.
+
+    The server holds values against them; the flow itself says better what is wrong with another.
+    """
+
+    names: Callable[[], list[str]]
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """A string, one of the names."""
+        names = self.names()
+        return handler(core) | ({"enum": names} if names else {})
 
 
-def _known_params() -> Params | None:
+def variants() -> list[str]:
+    """Names of the variants in params.yaml; none where that can't be read, of which each flow says why."""
     try:
-        return load_params()
-    except ConfigError:  # each flow loads them again, and says so
-        return None
+        return list(load_params().variants)
+    except ConfigError:
+        return []
+
+
+def profiles() -> list[str]:
+    """Names of the profiles in profiles/."""
+    return sorted(path.stem for path in Path("profiles").glob("*.yaml"))
 
 
 def _overrides() -> Any:
@@ -39,16 +59,13 @@ def _overrides() -> Any:
     )
 
 
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 DataVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # components.tracking.lineage.data_version
+Variant = Annotated[str, OneOf(variants)]
+Profile = Annotated[str, OneOf(profiles)]
 if TYPE_CHECKING:
-    Variant = str
-    Profile = str
 
     class TrainingOverrides(Section):
         model_config = ConfigDict(extra="allow")
 else:
-    _params = _known_params()
-    Variant = _one_of(list(_params.variants) if _params else [])
-    Profile = _one_of(sorted(path.stem for path in Path("profiles").glob("*.yaml")))
     TrainingOverrides = _overrides()

@@ -1,21 +1,19 @@
 """`promote`: the gate, and what follows from its verdict."""
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-
-from prefect import flow
-from prefect.artifacts import create_markdown_artifact
-from prefect.concurrency.sync import concurrency
-from prefect.events import emit_event
 
 from components.config import Params, load_params
 from components.errors import CseflowError
 from components.evaluation.result import RunResult
 from components.tracking import registry
 from flows.compare import results_of
-from flows.hosted import begin, deployed, link_to_mlflow
+from flows.hosted import begin, link_to_mlflow, show_markdown
+from flows.orchestration import deployed, flow, network_task, tracked
 from flows.parameters import Profile
-from flows.setup import PROMOTIONS
+
+PROMOTIONS = "cseflow-promotions"  # the global limit under which the champion changes
 
 
 class GateFailed(CseflowError):
@@ -35,7 +33,7 @@ class Promotion:
 
     def show(self) -> None:
         """Show the verdict with the present Prefect run."""
-        create_markdown_artifact(self.report, key="gate", description="passed" if self.passed else "did not pass")
+        show_markdown(self.report, key="gate", description="passed" if self.passed else "did not pass")
 
     def require(self) -> None:
         """Raise GateFailed unless it passed."""
@@ -58,12 +56,28 @@ def promote(run_ids: list[str], profile: Profile | None = None, fail: bool = Fal
     begin()
     params = load_params(profile=profile)
     results = results_of(run_ids)
-    with concurrency(PROMOTIONS, strict=True) if deployed() else nullcontext():
+    with one_at_a_time():
         outcome = _judged(results, params)
     outcome.show()
     if fail:
         outcome.require()
     return outcome
+
+
+champion_of = network_task("ask for the champion")(registry.champion)
+make_champion = network_task("promote")(registry.promote)
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Hold the server's limit on promotions, where workers promote."""
+    if not deployed():
+        yield
+        return
+    from prefect.concurrency.sync import concurrency
+
+    with concurrency(PROMOTIONS, strict=True):
+        yield
 
 
 def _judged(results: list[RunResult], params: Params) -> Promotion:
@@ -75,7 +89,7 @@ def _judged(results: list[RunResult], params: Params) -> Promotion:
     name = winner(results, exclude=[params.experiment.reference])
     candidate = [result for result in results if result.variant == name]
     chosen = best_seed(candidate)
-    champion = registry.champion(rules.model)
+    champion = champion_of(rules.model)
     if champion is not None and champion.run_id == chosen.run_id:
         return Promotion(
             True, None, f"`{name}` seed {chosen.seed} is champion of `{rules.model}` already ({champion.uri})."
@@ -92,7 +106,7 @@ def _judged(results: list[RunResult], params: Params) -> Promotion:
     link_to_mlflow(chosen.run_id)
     if not verdict.passed:
         return Promotion(False, None, report)
-    promoted = registry.promote(rules.model, chosen.run_id, report_markdown=report)
+    promoted = make_champion(rules.model, chosen.run_id, report_markdown=report)
     announce(promoted, name, [result.run_id for result in [*candidate, *reference]])
     return Promotion(True, promoted.uri, report)
 
@@ -103,6 +117,10 @@ def announce(promoted: registry.RegisteredEncoder, variant: str, run_ids: list[s
     Its resource is `cseflow.model.NAME`; its payload has `uri`, `version`, `variant` and `run_id` of the new champion,
     and `run_ids` of all runs that the gate compared.
     """
+    if not tracked():
+        return
+    from prefect.events import emit_event
+
     emit_event(
         "cseflow.promoted",
         resource={"prefect.resource.id": f"cseflow.model.{promoted.model}", "prefect.resource.name": promoted.model},

@@ -22,14 +22,13 @@ import psutil
 from components.errors import CseflowError
 from components.files import written_whole
 from components.tracking.store import locked
+from flows.orchestration import MARK, SETTINGS, tracked
 
 STATE = Path(".state")
 RECORD = STATE / "servers.json"
-SETTINGS = Path("prefect.toml")  # what `prefect` goes by in this folder
 HOST = "127.0.0.1"
 START_SECONDS = 180  # a first start makes data bases; on a busy machine that takes its time
 STOP_SECONDS = 30
-_MARK = "# Written by `cseflow up`, removed by `cseflow down`.\n"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,12 @@ def up(prefect_port: int, mlflow_port: int, gpus: Sequence[str] | None, servers:
     Raises:
         CseflowError: a port is taken, or a process ends at once or doesn't answer in time.
     """
+    require_project()
     STATE.mkdir(exist_ok=True)
+    if servers and prefect_port == mlflow_port:
+        raise CseflowError(f"both servers can't listen on port {mlflow_port}: choose another with --mlflow-port")
+    if server_auth := os.environ.get("PREFECT_SERVER_API_AUTH_STRING"):
+        os.environ.setdefault("PREFECT_API_AUTH_STRING", server_auth)  # what workers say to it
     with locked(STATE / "servers.lock"):
         if servers:
             # The ports of servers that run count, whatever is asked for now.
@@ -100,8 +104,12 @@ def up(prefect_port: int, mlflow_port: int, gpus: Sequence[str] | None, servers:
 
 def deploy() -> None:
     """Bring prefect.yaml in step with params.yaml, and its deployments to the Prefect server, with all they need."""
-    from flows.setup import write_variants
+    require_project()
+    if not tracked():
+        raise CseflowError("no Prefect server to deploy to: start one with `make up`, or name it by PREFECT_API_URL")
+    from flows.setup import make_pools, write_variants
 
+    make_pools()  # without them `prefect deploy` refuses, before it comes to a build step
     if write_variants():
         sys.stdout.write("prefect.yaml now lists the variants of params.yaml: commit it\n")
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
@@ -132,6 +140,7 @@ def _deployment_digest() -> str:
 
 def down() -> None:
     """Stop what `up` started, workers first; nothing else. Runs that a worker had are queued again, to go on later."""
+    require_project()
     STATE.mkdir(exist_ok=True)
     with locked(STATE / "servers.lock"):
         running = _running()
@@ -139,7 +148,7 @@ def down() -> None:
         for names in (workers, running.keys() - workers):
             _stop([process for name in names if (process := running[name].process())])
         _record({})
-        if SETTINGS.is_file() and SETTINGS.read_text().startswith(_MARK):
+        if SETTINGS.is_file() and SETTINGS.read_text().startswith(MARK):
             SETTINGS.unlink()
     sys.stdout.write(f"stopped: {', '.join(sorted(running)) or 'nothing, for nothing ran'}\n")
 
@@ -148,6 +157,7 @@ def status() -> str:
     """What runs, with process ids and URLs, and what the workers do; a text of some lines."""
     from components.tracking.lineage import data_version
 
+    require_project()
     recorded = _recorded()
     lines = []
     for name, started in recorded.items():
@@ -158,12 +168,23 @@ def status() -> str:
     prefect, mlflow = recorded.get("prefect"), recorded.get("mlflow")
     if prefect and prefect.process():
         lines += ["", f"Prefect's UI   {prefect.url}", f"Prefect's API  {prefect.url}/api"]
-        lines += [f"  {run['name']}: {run['state_name']}" for run in _unfinished_runs(f"{prefect.url}/api")]
+        lines += [f"  {run}" for run in _unfinished_runs(f"{prefect.url}/api")]
     if mlflow and mlflow.process():
         lines.append(f"MLflow's UI    {mlflow.url}")
     if Path("dvc.lock").is_file():
         lines.append(f"Data version   {data_version()}")
     return "\n".join(lines) + "\n"
+
+
+def require_project() -> None:
+    """See that the working folder is a project.
+
+    Raises:
+        CseflowError: it isn't.
+    """
+    missing = [name for name in ("params.yaml", "prefect.yaml") if not Path(name).is_file()]
+    if missing:
+        raise CseflowError(f"{Path.cwd()} has no {' and no '.join(missing)}: change to the project's folder")
 
 
 def visible_gpus() -> list[str]:
@@ -182,6 +203,7 @@ def _servers(prefect_port: int, mlflow_port: int) -> list[Service]:
             "prefect",
             [sys.executable, "-m", "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)],
             {
+                **_own_database(),
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
                 "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{prefect_port}/api",  # else the pages look for it at 4200
                 # SQLite has one writer at a time, and a machine that trains may keep the others waiting.
@@ -217,13 +239,23 @@ def _servers(prefect_port: int, mlflow_port: int) -> list[Service]:
     ]
 
 
+def _own_database() -> dict[str, str]:
+    """Has Prefect's server keep its data with the project's, unless the user says where."""
+    named = {"PREFECT_HOME", "PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"}
+    if named & os.environ.keys():
+        return {}
+    folder = (STATE / "prefect").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder}/prefect.db"}
+
+
 def _workers(gpus: Sequence[str]) -> list[Service]:
     """One for the pool `cpu`; for `gpu` one per device, which it shows its runs alone, or one where there is none."""
     environment = {
         "PREFECT_API_URL": os.environ["PREFECT_API_URL"],
         "MLFLOW_TRACKING_URI": os.environ["MLFLOW_TRACKING_URI"],
         "PREFECT_LOGGING_LEVEL": "INFO",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "components",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "components,flows",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # flows/automations/lost.yaml counts on it
         "PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "5"),
     }
@@ -314,29 +346,28 @@ def _is_taken(port: int) -> bool:
 
 def _write_settings(api: str) -> None:
     """Have `prefect`, and flows that are run by hand, use the server, in this folder alone."""
-    if SETTINGS.is_file() and not SETTINGS.read_text().startswith(_MARK):
+    if SETTINGS.is_file() and not SETTINGS.read_text().startswith(MARK):
         return  # the user's own
-    home = os.environ.get("PREFECT_HOME", str((STATE / "prefect").absolute()))
     with written_whole(SETTINGS) as aside:
-        aside.write_text(
-            f"{_MARK}home = {json.dumps(home)}\n[api]\nurl = {json.dumps(api)}\n[server]\nanalytics_enabled = false\n"
-        )
+        aside.write_text(f'{MARK}[api]\nurl = {json.dumps(api)}\n[logging]\nlevel = "WARNING"\n')
 
 
-def _unfinished_runs(api: str) -> list[dict[str, str]]:
-    wanted = {
-        "flow_runs": {"state": {"type": {"any_": ["RUNNING", "PENDING", "SCHEDULED", "CANCELLING"]}}},
-        "limit": 20,
-    }
-    request = urllib.request.Request(
-        f"{api}/flow_runs/filter", json.dumps(wanted).encode(), {"Content-Type": "application/json"}
-    )
+def _unfinished_runs(api: str) -> list[str]:
+    """Names and states of at most twenty; none where the server doesn't answer."""
+    os.environ["PREFECT_API_URL"] = api
+    from httpx import HTTPError
+    from prefect import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+
+    types = [StateType.RUNNING, StateType.PENDING, StateType.SCHEDULED, StateType.CANCELLING]
+    wanted = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=types)))
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            found: list[dict[str, str]] = json.load(answer)
-            return found
-    except OSError:
+        with get_client(sync_client=True, httpx_settings={"timeout": 10}) as client:
+            found = client.read_flow_runs(flow_run_filter=wanted, limit=20)
+    except HTTPError:
         return []
+    return [f"{run.name}: {run.state_name}" for run in found]
 
 
 def _log(name: str) -> Path:

@@ -15,9 +15,9 @@ from ruamel.yaml import YAML
 from components.config import load_params
 from components.errors import ConfigError
 from components.files import written_whole
+from flows.promote import PROMOTIONS
 
 POOLS = {"gpu": "training; every worker takes one run at a time", "cpu": "data, comparison and promotion"}
-PROMOTIONS = "cseflow-promotions"  # the global limit under which the champion changes
 AUTOMATIONS = Path(__file__).parent / "automations"
 PREFECT_YAML = Path("prefect.yaml")
 _BEGIN = "  # one for each variant of params.yaml, written by `cseflow deploy`\n"

@@ -20,8 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prefect.deployments.steps import git_clone, set_working_directory
-
 from components.errors import UnreachableError
 
 KEPT = ("runs", "reports")
@@ -32,6 +30,8 @@ log = logging.getLogger("prefect.flow_runs.pull")
 
 def code(directory: str) -> dict[str, str]:
     """Go to the host's own folder, or clone the repository into the run's; see above."""
+    from prefect.deployments.steps import git_clone, set_working_directory
+
     repository = os.environ.get("CSEFLOW_REPOSITORY")
     if not repository:
         return set_working_directory(os.environ.get("CSEFLOW_DIRECTORY") or directory)

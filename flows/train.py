@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from prefect import flow, get_run_logger, runtime, task
-
 from components.config import load_params
 from components.errors import UnreachableError
 from components.runs.run import Run
 from components.tracking import tags
 from components.tracking.delivery import Delivered
-from components.tracking.runs import run_url
-from flows.devices import own_gpus
-from flows.hosted import NETWORK, begin, deployed, link_to_mlflow, links, require_data, require_data_version, shown
+from flows.devices import own_devices
+from flows.hosted import begin, link_to_mlflow, links, page_of, require_data, require_data_version, shown, tries
+from flows.orchestration import deployed, flow, network_task, run_logger
 from flows.parameters import DataVersion, Profile, Seed, TrainingOverrides, Variant
 
 
@@ -37,33 +35,33 @@ def train(
         experiment: the MLflow run of the experiment that this belongs to, or its journal's folder; set by `experiment`.
     """
     begin()
-    log = get_run_logger()
+    log = run_logger()
     run = Run(
         load_params(profile=profile), variant, seed, overrides.model_dump(exclude_unset=True) if overrides else {}
     )
     require_data_version(data_version, profile)
     if deployed():
         require_data([*run.training_data, *run.evaluation_data])
-    again = (runtime.flow_run.run_count or 1) > 1
+    again = tries() > 1
     if force and not again:  # a forced run that was killed goes on
         run.forget()
     elif not force and (found := find_finished(run)) is not None:
-        log.info("%s is done already: MLflow run %s", run.name, run_url(found) or found)
+        log.info("%s is done already: MLflow run %s", run.name, page_of(found) or found)
         link_to_mlflow(found)
         return found
     delivered = execute(run, experiment)
     assert delivered.run_id is not None  # `execute` made sure
-    log.info("%s: MLflow run %s", run.name, run_url(delivered.run_id) or delivered.run_id)
+    log.info("%s: MLflow run %s", run.name, page_of(delivered.run_id) or delivered.run_id)
     return delivered.run_id
 
 
-@task(name="find a finished run", **NETWORK)
+@network_task("find a finished run")
 def find_finished(run: Run) -> str | None:
     """The id of the finished MLflow run that makes this one superfluous, if there is one."""
     return run.finished()
 
 
-@task(name="train and measure", **NETWORK)
+@network_task("train and measure")
 def execute(run: Run, experiment: str | None) -> Delivered:
     """Train, measure and deliver to MLflow; what an earlier try has done is not done again.
 
@@ -72,7 +70,7 @@ def execute(run: Run, experiment: str | None) -> Delivered:
     """
     folder = Path(experiment) if experiment and Path(experiment).is_dir() else None
     parent = {tags.PARENT: experiment} if experiment and folder is None else {}
-    with own_gpus(run.settings.training.processes), shown(run.folder):
+    with own_devices(run.settings.training.processes), shown(run.folder):
         delivered = run.execute(folder, links() | parent)
     if delivered.run_id is None or not delivered.complete:
         raise UnreachableError(

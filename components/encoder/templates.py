@@ -1,13 +1,16 @@
 """What is put around a sentence's tokens: special tokens, or a prompt (PromptBERT; NGCSE's final setting)."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
 from components.config.encoder import MARK, Encoder
 from components.errors import ConfigError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TokenIds = NDArray[np.int32]
 
@@ -29,7 +32,7 @@ class Template:
         return np.concatenate([self.before, content, self.after])
 
 
-def plain_template(tokenizer: PreTrainedTokenizerBase) -> Template:
+def plain_template(tokenizer: "PreTrainedTokenizerBase") -> Template:
     """The tokenizer's own special tokens, `[CLS] … [SEP]` for BERT."""
     whole = tokenizer("a").input_ids
     content = tokenizer("a", add_special_tokens=False).input_ids
@@ -37,7 +40,7 @@ def plain_template(tokenizer: PreTrainedTokenizerBase) -> Template:
     return Template(np.array(whole[:start], dtype=np.int32), np.array(whole[start + len(content) :], dtype=np.int32))
 
 
-def prompt_template(tokenizer: PreTrainedTokenizerBase, text: str) -> Template:
+def prompt_template(tokenizer: "PreTrainedTokenizerBase", text: str) -> Template:
     """The special tokens with the words of `text` inside; `[X]` is the sentence's place, `[MASK]` the one read off.
 
     Raises:
@@ -56,7 +59,7 @@ def prompt_template(tokenizer: PreTrainedTokenizerBase, text: str) -> Template:
     return Template(np.concatenate([plain.before, before]), np.concatenate([after, plain.after]))
 
 
-def templates_for(tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> tuple[Template, Template]:
+def templates_for(tokenizer: "PreTrainedTokenizerBase", settings: Encoder) -> tuple[Template, Template]:
     """(anchor's and use's, other views') templates: prompts for pooling `prompt_mask`, else the plain one twice."""
     if settings.pooling != "prompt_mask":
         return (plain_template(tokenizer),) * 2

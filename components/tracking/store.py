@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from components.errors import CseflowError, UnreachableError
 from components.files import written_whole
+from components.processes import spare_loopback
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,6 +43,7 @@ def connect() -> "MlflowClient":
         UnreachableError: no server answers there.
         CseflowError: the store can't be opened.
     """
+    spare_loopback()
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     from mlflow import MlflowClient

@@ -8,7 +8,9 @@ from prefect.states import Failed
 
 from components.errors import ConfigError, DataError, UnreachableError
 from components.tracking.lineage import data_version
-from flows.hosted import require_data, require_data_version, retry_can_help
+from flows import orchestration
+from flows.hosted import require_data, require_data_version
+from flows.orchestration import retry_can_help
 from tests.flows.test_steps import DVC, sh
 from tests.project import REPOSITORY
 
@@ -29,6 +31,7 @@ def test_a_worker_tries_again_what_the_network_spoilt(
     error: Exception, again: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(DEPLOYED, "1")
+    monkeypatch.setattr(orchestration, "tracked", lambda: True)
     assert retry_can_help(None, None, Failed(data=error)) is again
 
 
