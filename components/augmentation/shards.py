@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.random import Generator, Philox, SeedSequence
-from tqdm import tqdm
 
 from components.augmentation.tokens import Tokens, tokenise, tokenise_words
 from components.augmentation.views import span_mask, token_cutoff, token_shuffle, word_repetition
@@ -29,6 +28,7 @@ from components.errors import ConfigError, DataError
 from components.files import file_digest, folder_written_whole, written_whole
 from components.paths import CORPUS, SOURCES, VIEWS
 from components.processes import usable_cores
+from components.progress import Progress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -319,5 +319,5 @@ def _write(shard: Path, columns: dict[str, Any]) -> None:
         pq.write_table(pa.table(columns), aside, compression="zstd")
 
 
-def _progress(name: str, rows: int) -> "tqdm[Any]":
-    return tqdm(total=rows, desc=name, unit=" sentences", unit_scale=True)
+def _progress(name: str, rows: int) -> Progress:
+    return Progress(total=rows, desc=name, unit=" sentences", unit_scale=True)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
 
 from lxml import etree
-from tqdm import tqdm
 
 from components.errors import DataError
+from components.progress import Progress
 
 LINE = 1 << 24  # bytes; a longer line of plain text is skipped
 REDIRECT = re.compile(r"\s*#redirect\b", re.IGNORECASE)  # exports before 0.6 have no <redirect/>
@@ -51,7 +51,7 @@ def read_pages(
         raise DataError(f"{path} is missing; run `dvc repro fetch`, which brings what sources.corpus names")
     try:
         size, name, hidden = path.stat().st_size, path.name, not progress
-        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", total=size, desc=name, disable=hidden) as seen:
+        with path.open("rb") as raw, Progress.wrapattr(raw, "read", total=size, desc=name, disable=hidden) as seen:
             content = io.BufferedReader(COMPRESSED.get(path.suffix, COMPRESSED[""])(seen))
             head = content.peek(4096)
             if form == "text" or (form == "auto" and head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] != b"<"):

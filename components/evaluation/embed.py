@@ -1,5 +1,6 @@
 """From sentences to embeddings, each distinct sentence once."""
 
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal
@@ -72,8 +73,8 @@ def encoder_of(model: "SentenceTransformer", batch_size: int = 64, precision: Pr
         packed = packing(transformer) if isinstance(transformer, PreTrainedModel) else nullcontext()
         half = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bf16")
         with packed, half:
-            return model.encode(sentences, batch_size=batch_size, show_progress_bar=len(sentences) >= LONG).astype(
-                np.float32
-            )
+            return model.encode(
+                sentences, batch_size=batch_size, show_progress_bar=len(sentences) >= LONG and sys.stderr.isatty()
+            ).astype(np.float32)
 
     return encode

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from components.errors import DataError
 from components.evaluation.embed import Encode, embed_distinct
 from components.evaluation.sts_data import lines_of, senteval_places
+from components.progress import Progress
 
 FOLDS = 10  # of SentEval's cross-validation, the one that scores and the one that chooses the regularisation
 MAX_ITERATIONS = 1000
@@ -172,7 +172,7 @@ def _accuracy(task: str, features: list[Features], labels: list[NDArray[np.str_]
     if len(features) == 2:
         return _fitted(x, y, _chosen(x, y, _folds(y, seed))).score(features[1], labels[1])
     accuracies = []
-    for fit, score in tqdm(list(_folds(y, seed)), desc=task, unit="fold"):
+    for fit, score in Progress(list(_folds(y, seed)), desc=task, unit="fold"):
         inner = _chosen(x[fit], y[fit], _folds(y[fit], seed))
         accuracies.append(_fitted(x[fit], y[fit], inner).score(x[score], y[score]))
     return float(np.mean(accuracies))

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from tqdm import tqdm
 
 from components.evaluation.result import RunResult
+from components.progress import Progress
 from components.promotion.comparison import AVERAGE, Incomparable, TaskComparison, compare
 from components.report.summary import DASH, Spread, ranked, signed, spread, task_names
 
@@ -181,7 +181,7 @@ def leaderboard(
     groups = ranked(results)
     columns = _columns(results)
     rows = []
-    for variant, runs in tqdm(groups.items(), desc="comparing variants", unit="variant", disable=None, leave=False):
+    for variant, runs in Progress(groups.items(), desc="comparing variants", unit="variant", leave=False):
         average, why = None, ""
         if variant != reference:
             try:

@@ -14,12 +14,12 @@ from itertools import islice
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from components.config import Params, load_params
 from components.errors import CseflowError, exit_on_error
 from components.files import written_whole
 from components.paths import ANSWERS, SOURCES, TUPLES
+from components.progress import Progress
 from components.synthesis.backends.choose import backend_of
 from components.synthesis.budget import part
 from components.synthesis.ledger import WHOLE, Ledger, Share
@@ -74,7 +74,7 @@ def _ask(pattern: str, params: Params, ledger: Ledger, share: Share) -> None:
     """Have a share's answers in its ledger; no tuples are written, for which are the first is known of all alone."""
     wanted = math.ceil(params.synthesis.tuples[pattern] / share.of)  # type: ignore[index]
     name = f"{pattern} {share.number}/{share.of}"
-    with tqdm(total=wanted * len(ROLES[pattern]), desc=name, unit=" texts", miniters=0, mininterval=1) as bar:
+    with Progress(total=wanted * len(ROLES[pattern]), desc=name, unit=" texts", miniters=0, mininterval=1) as bar:
         maker = _maker(pattern, params, ledger, wanted, None, lambda maker: _show(bar, maker), share)
         made = maker.run()
     if len(made.rows) < wanted and made.stopped != "corpus":
@@ -88,7 +88,7 @@ def _ask(pattern: str, params: Params, ledger: Ledger, share: Share) -> None:
 def _synthesize(pattern: str, params: Params, ledger: Ledger) -> None:
     settings = params.synthesis
     wanted = settings.tuples[pattern]  # type: ignore[index]
-    with tqdm(total=wanted * len(ROLES[pattern]), desc=pattern, unit=" texts", miniters=0, mininterval=1) as bar:
+    with Progress(total=wanted * len(ROLES[pattern]), desc=pattern, unit=" texts", miniters=0, mininterval=1) as bar:
         maker = _maker(pattern, params, ledger, wanted, None, lambda maker: _show(bar, maker))
         made = maker.run()
     count, told = len(made.rows), _told(maker)
@@ -116,7 +116,7 @@ def _synthesize(pattern: str, params: Params, ledger: Ledger) -> None:
 def _dry_run(pattern: str, params: Params, ledger: Ledger, sample: int) -> None:
     settings, say = params.synthesis, sys.stdout.write
     texts = sample * len(ROLES[pattern])
-    with tqdm(total=texts, desc=f"{pattern}, dry run", unit=" texts", miniters=0, mininterval=1) as bar:
+    with Progress(total=texts, desc=f"{pattern}, dry run", unit=" texts", miniters=0, mininterval=1) as bar:
         maker = _maker(pattern, params, ledger, math.inf, sample, lambda maker: _show(bar, maker))
         begun = time.monotonic()
         made = maker.run()
@@ -163,7 +163,7 @@ def _maker(
     )
 
 
-def _show(bar: tqdm, maker: Maker) -> None:
+def _show(bar: Progress, maker: Maker) -> None:
     """Texts of sentences that may still become tuples; more sentences are asked about than will."""
     bar.total = max(bar.total or 0, maker.texts)
     bar.update(maker.texts - bar.n)

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import (
     PrinterCallback,
-    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainerControl,
@@ -21,6 +20,7 @@ from transformers import (
 
 from components.config.training import Training
 from components.errors import CseflowError
+from components.progress import Progress
 from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.hardware import precision
@@ -195,26 +195,35 @@ class StepSchedule(TrainerCallback):
             control.should_log = control.should_evaluate = True
 
 
-class QuietProgress(ProgressCallback):
-    """The bar alone, named, with the last loss and dev score, instead of a line per log."""
+class QuietProgress(TrainerCallback):
+    """A bar alone, named, with the last loss and dev score, instead of a line per log."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
         self._name = name
+        self._bar: Progress | None = None
         self._shown: dict[str, str] = {}
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """A bar with the run's name."""
-        super().on_train_begin(args, state, control)
-        if self.training_bar is not None:
-            self.training_bar.set_description(self._name)
+        """Show the bar, with the run's name."""
+        if state.is_world_process_zero:
+            self._bar = Progress(total=state.max_steps, desc=self._name, unit=" steps")
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Move on; a resumed training begins where it stopped."""
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
 
     def on_log(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **_: Any
     ) -> None:
         """Show the figures at the bar's end."""
-        if self.training_bar is None:
+        if self._bar is None:
             return
         shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
         self._shown |= {key: f"{value:.4g}" for key, value in shown.items() if value is not None}
-        self.training_bar.set_postfix(self._shown)
+        self._bar.set_postfix(self._shown)
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Leave the bar as it stands."""
+        if self._bar is not None:
+            self._bar.close()

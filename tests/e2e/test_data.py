@@ -16,7 +16,7 @@ from tests.project import REPOSITORY, sentences
 from tests.synthesis.chat_server import ChatServer
 
 pytestmark = pytest.mark.e2e
-ON_DASK = "from flows.data import on_dask, workers; on_dask.with_options(task_runner=workers('local'))()"
+ON_DASK = "from flows.data import on_dask, workers; on_dask.prefect.with_options(task_runner=workers('local'))()"
 
 
 @pytest.fixture
