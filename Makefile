@@ -2,8 +2,15 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 PYTHON ?= python3
-VENV := $(CURDIR)/.venv
-export PATH := $(VENV)/bin:$(PATH)
+# Relative, since the folder's own path may have spaces, which make can't have in the name of a target.
+VENV := .venv
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# In a log (stdout or stderr is no terminal) the libraries' bars would be thousands of lines.
+ifneq ($(shell [ -t 2 ] && echo terminal),terminal)
+export HF_HUB_DISABLE_PROGRESS_BARS ?= 1
+export PIP_PROGRESS_BAR ?= off
+endif
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 .PHONY: help run test up down status bench check format lock clean
 
 help: ## show this list
@@ -44,7 +51,7 @@ lock: ## remake constraints.txt, the full lock, from pyproject.toml (needs uv)
 	  --custom-compile-command "make lock" pyproject.toml --output-file constraints.txt
 
 clean: ## remove the environment, the data and the servers' state; keep answers, runs, mlflow.db and the DVC cache
-	rm -rf $(VENV) data .state
+	rm -rf .venv data .state
 
 # torch goes first, so that nothing else chooses a build of it.
 $(VENV)/run.stamp: pyproject.toml constraints.txt

@@ -38,16 +38,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def exit_on_error() -> Iterator[None]:
+def exit_on_error(unreachable: int = 1) -> Iterator[None]:
     """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage.
 
-    An interruption becomes one too, and 128 + the signal's number.
+    An interruption becomes one too, and 128 + the signal's number. `unreachable` is the status of an
+    `UnreachableError`, for who tries again.
     """
     try:
         yield
     except CseflowError as error:
         sys.stderr.write(f"error: {error}\n")
-        raise SystemExit(1) from None
+        raise SystemExit(unreachable if isinstance(error, UnreachableError) else 1) from None
     except KeyboardInterrupt as error:
         sys.stderr.write(INTERRUPTED)
         raise SystemExit(128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)) from None

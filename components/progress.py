@@ -1,5 +1,6 @@
 """Progress of long work: a bar on a terminal, a line now and then in a log."""
 
+import os
 import sys
 import time
 from typing import Any
@@ -9,6 +10,12 @@ from tqdm import tqdm
 LINE_SECONDS = 1.0  # at least, between two lines of one bar
 
 LINE = "{desc}: {percentage:3.0f}% {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}{postfix}]"
+
+
+def quieten_libraries() -> None:
+    """Have transformers and the hub show no bars either where stderr is no terminal; call it before they are loaded."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 class Progress(tqdm):

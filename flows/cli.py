@@ -10,6 +10,7 @@ from pathlib import Path
 from components.errors import CseflowError, exit_on_error
 from components.interrupts import ends_on_signals
 from components.processes import spare_loopback
+from components.progress import quieten_libraries
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = _parser().parse_args(arguments)
     os.environ.setdefault("DO_NOT_TRACK", "1")
     spare_loopback()
+    quieten_libraries()
     with exit_on_error(), ends_on_signals():
         chosen.run(chosen)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,8 +61,8 @@ def make(command: list[str]) -> None:
     """Run DVC; a worker passes on what it says as the run's log.
 
     Raises:
-        UnreachableError: the stage that fetches, or a push, failed: the network may be to blame.
-        DataError: any other stage failed.
+        UnreachableError: a push failed, or a source's server or the network was away.
+        DataError: anything else failed.
     """
     whole = [sys.executable, "-m", "dvc", *command]
     if not deployed():
@@ -78,7 +77,7 @@ def make(command: list[str]) -> None:
                 said.append(line)
                 run_logger().info(line.rstrip())
     if process.returncode:
-        network = command == ["push"] or re.search(r"failed to reproduce 'fetch'", "".join(said))
+        network = command == ["push"] or f"exited with {os.EX_TEMPFAIL}" in "".join(said)
         raise (UnreachableError if network else DataError)(
             f"dvc {' '.join(command)} failed, its log says where; what was finished is kept"
         )

@@ -1,12 +1,13 @@
 """`python -m components.sources [NAME …]`: the DVC stage `fetch`."""
 
 import argparse
+import os
 import re
 import shutil
 import sys
 
 from components.config import load_params
-from components.errors import ConfigError, DataError, exit_on_error
+from components.errors import ConfigError, DataError, UnreachableError, exit_on_error
 from components.paths import SOURCES
 from components.sources.fetch import record_of, resolve
 
@@ -27,8 +28,8 @@ def main() -> None:
     for name in names or sources:
         try:
             path = resolve(sources[name], SOURCES / name)
-        except DataError as error:
-            raise DataError(f"sources.{name}: {error}") from None
+        except (DataError, UnreachableError) as error:
+            raise type(error)(f"sources.{name}: {error}") from None
         sys.stdout.write(f"{name}: {path} is verified\n")
         sys.stdout.flush()
     if not names:
@@ -38,5 +39,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    with exit_on_error():
+    with exit_on_error(unreachable=os.EX_TEMPFAIL):  # the flow `data` tries again
         main()

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 from components.config.sources import HUB
-from components.errors import DataError
+from components.errors import DataError, UnreachableError
 
 # Of a model: configuration, tokenizer and safetensors; never a pickle, nor the same weights for another runtime.
 MODEL_FILES = ["*.json", "*.txt", "*.md", "*.model", "*.jinja", "*.safetensors"]
@@ -73,7 +73,18 @@ def _refusals(uri: str) -> Iterator[None]:
         yield
     except Exception as error:  # the client lets through errors of several libraries, and changes them between versions
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise DataError(
+        raise (UnreachableError if _may_pass(error) else DataError)(
             f"{uri}: the hub did not give it ({reason}); see the uri and the network, and log in by `hf auth login` if "
             "it is gated or private"
         ) from error
+
+
+def _may_pass(error: BaseException | None) -> bool:
+    """Whether a failed connection is at the bottom of it, which the client tells as a file missing from its cache."""
+    import httpx
+
+    while error is not None:
+        if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

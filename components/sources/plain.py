@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from components.errors import DataError
+from components.errors import DataError, UnreachableError
 from components.text import well_formed
 
 if TYPE_CHECKING:
@@ -27,11 +27,20 @@ def fetch_https(uri: str, into: Path) -> Path:
     try:
         pooch.retrieve(uri, None, fname=target.name, path=into, downloader=download)
     except (requests.RequestException, OSError) as error:
-        raise DataError(
+        raise (UnreachableError if _may_pass(error) else DataError)(
             f"{uri}: could not be downloaded ({error}); check the address and the network, then run the same command "
             "again"
         ) from None
     return target
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed later: the network, or a server that is busy or broken just now."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code in (408, 425, 429) or error.response.status_code >= 500
+    return isinstance(error, requests.ConnectionError | requests.Timeout | requests.exceptions.ChunkedEncodingError)
 
 
 def _stay_encrypted(response: "requests.Response", **_: Any) -> None:

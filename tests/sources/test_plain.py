@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.config.sources import Source
-from components.errors import DataError
+from components.errors import DataError, UnreachableError
 from components.sources import folder_digest, resolve
 
 CONTENT = b"A line of text.\n" * 4096
@@ -105,14 +105,14 @@ def test_a_redirect_to_http_is_refused(https: str, tmp_path: Path) -> None:
 
 
 def test_a_download_that_breaks_off_leaves_nothing(https: str, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="could not be downloaded"):
+    with pytest.raises(UnreachableError, match="could not be downloaded"):
         resolve(Source(uri=f"{https}/broken.txt"), tmp_path / "sources/out")
     assert list((tmp_path / "sources").iterdir()) == []
 
 
 def test_a_broken_download_is_redone(https: str, tmp_path: Path) -> None:
     source = Source(uri=f"{https}/broken.txt", sha256=PIN)
-    with pytest.raises(DataError):
+    with pytest.raises(UnreachableError):
         resolve(source, tmp_path / "out")
     assert resolve(source, tmp_path / "out").read_bytes() == CONTENT
 
