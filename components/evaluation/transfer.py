@@ -172,7 +172,7 @@ def _accuracy(task: str, features: list[Features], labels: list[NDArray[np.str_]
     if len(features) == 2:
         return _fitted(x, y, _chosen(x, y, _folds(y, seed))).score(features[1], labels[1])
     accuracies = []
-    for fit, score in Progress(list(_folds(y, seed)), desc=task, unit="fold"):
+    for fit, score in Progress(list(_folds(y, seed)), desc=task, unit=" folds"):
         inner = _chosen(x[fit], y[fit], _folds(y[fit], seed))
         accuracies.append(_fitted(x[fit], y[fit], inner).score(x[score], y[score]))
     return float(np.mean(accuracies))

@@ -181,7 +181,7 @@ def leaderboard(
     groups = ranked(results)
     columns = _columns(results)
     rows = []
-    for variant, runs in Progress(groups.items(), desc="comparing variants", unit="variant", leave=False):
+    for variant, runs in Progress(groups.items(), desc="comparing variants", unit=" variants", leave=False):
         average, why = None, ""
         if variant != reference:
             try:
