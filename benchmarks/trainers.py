@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from benchmarks.harness import Sample, interleaved
 from components.augmentation.tokens import Tokens
 from components.config import load_params, variant_settings
+from components.config.training import Precision
 from components.encoder.model import SentenceEncoder
 from components.errors import CseflowError
 from components.training.collate import Collator
@@ -42,7 +43,7 @@ class Job(NamedTuple):
 
     checkpoint: Path
     side: str
-    precision: str
+    precision: Precision
     batch: int = 64
     cache_rows: int | None = None
 
@@ -227,7 +228,7 @@ def contrastive_trainer(job: Job, plan: np.ndarray | None, folder: Path) -> Cont
         plan=plan,
         collator=Collator(parts, encoder, rows=job.cache_rows or (None if torch.cuda.is_available() else CPU_ROWS)),
         trace=NoTrace(),
-        training=settings.training,
+        training=settings.training.recipe(job.precision),
         folder=folder,
         seed=0,
         record=lambda values, step: None,

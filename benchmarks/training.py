@@ -12,16 +12,15 @@ import torch
 from benchmarks.floor import matmul_rate
 from benchmarks.harness import ROUNDS, Floor, Row, compared, main, require
 from benchmarks.trainers import LENGTH, THREADS, Job, race
-from components.config.training import Training
+from components.hardware import effective_precision
 from components.paths import SOURCES
-from components.training.hardware import precision
 
 SPREAD = 0.4  # points of Spearman ×100 between seeds on STS-B dev, and more
 
 
 def measure(quick: bool) -> Iterator[Row]:
     torch.set_num_threads(THREADS)
-    default = precision(Training(learning_rate=1e-5, evaluation_steps=1))
+    default = effective_precision("auto")
     jobs = {
         "peer": Job(SOURCES / "encoder", "peer", "fp32"),
         "fp32": Job(SOURCES / "encoder", "cseflow", "fp32"),

@@ -1,6 +1,10 @@
 """What this machine does natively."""
 
+from typing import Literal
+
 import torch
+
+from components.config.training import Precision
 
 
 def native_bf16() -> bool:
@@ -8,3 +12,10 @@ def native_bf16() -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+
+
+def effective_precision(asked: Literal["auto", "fp32", "bf16"]) -> Precision:
+    """`asked`, or for `auto` bf16 where the processor multiplies it natively, else fp32."""
+    if asked != "auto":
+        return asked
+    return "bf16" if native_bf16() else "fp32"

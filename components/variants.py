@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from components.config.variants import ArcCon, EntailmentTriplet, HierarchicalTriplet, InfoNce, Term, Variant
+from components.config.variants import ArcCon, Composition, EntailmentTriplet, HierarchicalTriplet, InfoNce, Term
 from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
 
 # Embeddings by role, each (rows, dim): anchor and positive of every row of the batch; negatives (hard ones and the
@@ -13,7 +13,7 @@ Embeddings = Mapping[str, Tensor]
 Objective = Callable[[Embeddings], dict[str, Tensor]]
 
 
-def compose(variant: Variant) -> Objective:
+def compose(variant: Composition) -> Objective:
     """The variant's objective: from embeddings by role to each term's weighted loss, a scalar; their sum is the loss.
 
     A triplet term whose rows are all absent from a batch contributes nothing to it. Terms of one name are added up.

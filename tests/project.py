@@ -1,5 +1,6 @@
 """A miniature project in a folder: tiny encoder, corpus, views, tuples and STS-B, made by the real components."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from ruamel.yaml import YAML
 
 from components import paths
 from components.augmentation.shards import make_view
-from components.config import load_params
+from components.config import Params, load_params
+from components.sources.fetch import record_of
 
 REPOSITORY = Path(__file__).parent.parent
 SUBJECTS = [
@@ -69,7 +71,22 @@ def make_project(folder: Path, encoder: Path, **sections: dict) -> Path:
         _pairs(folder / paths.STS / f"{task}.parquet", seed)
     for name in ("nli", "sts"):
         _tuples(folder / paths.TUPLES / f"{name}.parquet", with_intermediate=name == "sts")
+    _lock(folder, loaded)
     return folder
+
+
+def _lock(folder: Path, params: Params) -> None:
+    """What `dvc repro` would leave: dvc.lock, and the record of each source."""
+    for name in params.sources:
+        record_of(folder / paths.SOURCES / name).write_text(f"what was fetched as {name}")
+    outs = [
+        *folder.glob(f"{paths.VIEWS}/*/*"),
+        *(folder / paths.TUPLES).iterdir(),
+        *(folder / paths.CORPUS).iterdir(),
+        folder / paths.STS,
+    ]
+    locked = [{"path": str(out.relative_to(folder)), "md5": f"md5 of {out.name}"} for out in sorted(outs)]
+    (folder / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": {"all": {"outs": locked}}}))
 
 
 def _write(path: Path, columns: dict) -> None:

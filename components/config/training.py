@@ -6,18 +6,12 @@ from pydantic import Field, model_validator
 
 from components.config.base import Positive, Section, Share
 
-LAYOUT = frozenset({"processes", "nodes", "rendezvous", "cache_rows"})  # how it is computed, not what
+Precision = Literal["fp32", "bf16"]
 
 
-class Training(Section):
-    """`sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the checkpoint interval.
-
-    `batch_size` is that of all processes together. The keys of `LAYOUT` say how a training is computed, not what; like
-    the hardware they leave the mathematics alone and are no part of a run's identity. `processes`, one for each GPU, on
-    each of `nodes` machines share out every batch, by torchrun; several nodes meet at `rendezvous`, HOST:PORT on one of
-    them. `cache_rows` bounds how many texts are back-propagated at a time (gradient caching; null: the whole batch),
-    for batches larger than memory, at the price of a second forward pass.
-    """
+class Schedule(Section):
+    """What is computed: `sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the
+    checkpoint interval; `batch_size` is that of all processes together."""
 
     sentences: Positive | None = None
     epochs: Positive = 1
@@ -26,12 +20,41 @@ class Training(Section):
     warmup: Share = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
     evaluation_steps: Positive
+
+
+class Layout(Section):
+    """How it is computed. Like the hardware it leaves the mathematics alone, and is no part of a run's identity.
+
+    `processes`, one for each GPU, on each of `nodes` machines share out every batch, by torchrun; several nodes meet at
+    `rendezvous`, HOST:PORT on one of them. `cache_rows` bounds how many texts are back-propagated at a time (gradient
+    caching; null: the whole batch), for batches larger than memory, at the price of a second forward pass.
+    """
+
     processes: Positive = 1
     nodes: Positive = 1
     rendezvous: Annotated[str, Field(pattern=r"^[^:/\s]+:\d+$")] | None = None
     cache_rows: Positive | None = None
+
+
+class Recipe(Schedule):
+    """All of it that decides what comes out, once the host has settled the precision."""
+
+    precision: Precision
+
+
+class Training(Schedule, Layout):
+    """`precision: auto` is bf16 where the hardware does it natively, else fp32."""
+
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+    def recipe(self, precision: Precision) -> Recipe:
+        """The section without its layout, in `precision`."""
+        return Recipe(**self.model_dump(include=set(Schedule.model_fields)), precision=precision)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(**self.model_dump(include=set(Layout.model_fields)))
 
     @model_validator(mode="after")
     def _shared_out(self) -> Self:

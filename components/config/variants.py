@@ -75,21 +75,15 @@ class Momentum(Section):
     queue: Annotated[float, Field(gt=0)] = 2.5
 
 
-class Variant(Section):
-    """An entry without `objective` is measured as it is, untrained.
+class Composition(Section):
+    """What is trained on and by what; without an objective the encoder is measured as it is."""
 
-    `encoder` and `training` override single keys of the sections of those names for this variant alone.
-    """
-
-    description: str
     data: list[Part] = []
     objective: list[Term] = []
     momentum: Momentum | None = None
-    encoder: dict[str, Any] = {}
-    training: dict[str, Any] = {}
 
     def parts(self, identity: str) -> list[Part]:
-        """Its data; an untrained encoder is measured on SimCSE's, pairs of view `identity`."""
+        """Its data; an untrained encoder is measured on SimCSE's, pairs of the view `identity`."""
         return self.data or [Part(set="corpus", roles=Roles(anchor=identity, positive=identity))]
 
     @model_validator(mode="after")
@@ -116,3 +110,16 @@ class Variant(Section):
         if self.momentum and "info_nce" not in terms and "arccon" not in terms:
             raise ValueError("momentum feeds negatives to info_nce, which is no term of the objective")
         return self
+
+
+class Variant(Composition):
+    """An entry of `variants`; `encoder` and `training` override single keys of those sections for it alone."""
+
+    description: str
+    encoder: dict[str, Any] = {}
+    training: dict[str, Any] = {}
+
+    @property
+    def composition(self) -> Composition:
+        """The part of it that decides a run's numbers, beside the sections that it overrides."""
+        return Composition(data=self.data, objective=self.objective, momentum=self.momentum)

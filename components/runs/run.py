@@ -3,38 +3,39 @@
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
-from components.config.training import LAYOUT
-from components.config.variants import Part
 from components.errors import CseflowError
-from components.evaluation.sts_data import DEV
+from components.runs.specify import evaluation_paths, specify, training_paths
+from components.spec import RunSpec
 from components.synthesis.report import figures
 from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
-from components.tracking.lineage import data_version, data_versions, dataset_versions, lineage_tags
+from components.tracking.lineage import data_version, dataset_versions, lineage_tags
 from components.tracking.runs import BEST_STEP, find_finished
 from components.tracking.store import locked
-from components.training.fingerprint import fingerprint
 from components.training.names import ENCODER
-from components.training.rows import columns_of, read_tuples, tuple_file, view_folder
+from components.training.rows import tuple_file
 from components.validation.report import report_files, require_passed
 
 
 @dataclass(frozen=True)
 class Run:
-    """A variant and a seed under given parameters; equal fingerprints make equal runs."""
+    """A variant and a seed under given parameters; equal fingerprints make equal runs.
+
+    Training and measuring read `spec` and nothing else of the parameters.
+    """
 
     params: Params
     variant: str
-    seed: int
-    overrides: Mapping[str, Any]
+    seed: int = 0
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -44,37 +45,22 @@ class Run:
     def settings(self) -> VariantSettings:
         return variant_settings(self.params, self.variant, self.overrides)
 
+    @cached_property
+    def spec(self) -> RunSpec:
+        return specify(self.params, self.variant, self.seed, self.overrides)
+
     @property
-    def _parts(self) -> list[Part]:
-        return self.settings.variant.parts(self.params.augmentation.identity)
+    def fingerprint(self) -> str:
+        return self.spec.fingerprint
 
     @cached_property
     def training_data(self) -> list[str]:
         """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
-        found: list[Path] = []
-        for part in self._parts:
-            if part.set == "corpus":
-                found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
-            else:
-                found.append(tuple_file(part.set))
-        return [str(path) for path in dict.fromkeys(found)]
+        return training_paths(self.settings.variant.parts(self.params.augmentation.identity))
 
     @cached_property
     def evaluation_data(self) -> list[str]:
-        return [str(paths.STS / f"{task}.parquet") for task in [*self.params.evaluation.sts, DEV]]
-
-    @cached_property
-    def fingerprint(self) -> str:
-        settings = {
-            "variant": self.settings.variant.model_dump(include={"data", "objective", "momentum"}),
-            "encoder": self.settings.encoder.model_dump(),
-            "base": self.params.sources[self.settings.encoder.source].model_dump(),
-            "training": self.settings.training.model_dump(exclude=set(LAYOUT)),
-            "evaluation": self.params.evaluation.model_dump(),
-            "data seed": self.params.seed,
-        }
-        data = data_versions([*self.training_data, *self.evaluation_data])
-        return fingerprint(settings, data, self.seed)
+        return evaluation_paths(self.params.evaluation)
 
     @property
     def folder(self) -> Path:
@@ -140,8 +126,8 @@ class Run:
             tags.DATA_VERSION: data_version(),
             **links,
         }
-        variant, encoder, training = self.settings
-        made = {name: told for name in self._tuple_sets() if (told := figures(tuple_file(name)))}
+        spec, training = self.spec, self.settings.training
+        made = {name: told for name in spec.tuple_sets if (told := figures(tuple_file(name)))}
         journal.start(
             self.name,
             self.params.tracking.experiment,
@@ -149,10 +135,15 @@ class Run:
             params={
                 "profile": self.params.profile,
                 "seed": self.seed,
-                "variant": variant.model_dump(exclude={"encoder", "training"}, exclude_none=True),
-                "encoder": encoder.model_dump(exclude=set() if encoder.pooling == "prompt_mask" else {"templates"}),
-                "training": training.model_dump(),
-                "evaluation": self.params.evaluation.model_dump(),
+                "variant": {
+                    "description": self.settings.variant.description,
+                    **spec.variant.model_dump(exclude_none=True),
+                },
+                "encoder": spec.encoder.model_dump(
+                    exclude=set() if spec.encoder.pooling == "prompt_mask" else {"templates"}
+                ),
+                "training": spec.training.model_dump() | training.layout.model_dump(),
+                "evaluation": spec.evaluation.model_dump(),
                 **({"synthesis": made} if made else {}),
             },
             datasets=[
@@ -170,25 +161,15 @@ class Run:
                 journal.artifact(copy, "validation")
 
     def _work(self, journal: Journal) -> None:
-        from sentence_transformers import SentenceTransformer
-
-        from components.evaluation.embed import encoder_of
-        from components.evaluation.measure import measure
         from components.evaluation.predictions import save_predictions
+        from components.runs.measure import measure_run
+        from components.training.job import Job
         from components.training.launch import train_in_processes
-        from components.training.request import Request
 
-        request = Request(self.params, self.variant, self.seed, self.overrides)
-        outcome = train_in_processes(request, self.folder, journal.metrics)
-        # Measured through the exported folder, as users will load it: what is logged is what they get.
-        encoder = SentenceTransformer(str(self.folder / ENCODER))
-        measured = measure(
-            encoder_of(encoder, self.params.evaluation.batch_size),
-            self.params.evaluation,
-            curves(self.folder),
-            {name: tuple_pairs(name) for name in self._tuple_sets()},
-        )
-        journal.metrics(measured.metrics | {BEST_STEP: outcome.best_step}, outcome.steps)
+        job = Job(spec=self.spec, layout=self.settings.training.layout)
+        trained = train_in_processes(job, self.folder, journal.metrics)
+        measured = measure_run(self.spec, self.folder / ENCODER, curves(self.folder))
+        journal.metrics(measured.metrics | {BEST_STEP: trained.best_step}, trained.steps)
         scores = self.folder / "scores"
         scores.mkdir(exist_ok=True)
         save_predictions(scores / "predictions.parquet", measured.gold, measured.cosines)
@@ -196,9 +177,6 @@ class Run:
         journal.artifact(scores / "predictions.parquet", "scores")
         journal.artifact(scores / "patterns.json", "scores")
         journal.model(self.folder / ENCODER)
-
-    def _tuple_sets(self) -> list[str]:
-        return [part.set for part in self.settings.variant.data if part.set != "corpus"]
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -209,9 +187,3 @@ def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
             for key, value in record["values"].items():
                 points.setdefault(key, []).append((record["step"], value))
     return points
-
-
-def tuple_pairs(name: str) -> tuple[tuple[list[str], list[str]], tuple[list[str], list[str]]]:
-    """A tuple set's positive and negative pairs."""
-    texts = read_tuples(name, ["anchor", "positive", "negative"])
-    return (texts["anchor"], texts["positive"]), (texts["anchor"], texts["negative"])

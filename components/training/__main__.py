@@ -1,4 +1,4 @@
-"""`torchrun … -m components.training FOLDER`: one of the processes that train the run of FOLDER/request.json.
+"""`torchrun … -m components.training FOLDER`: one of the processes that train the run of FOLDER/job.json.
 
 `cseflow train` starts them, and reads their metrics, wherever training.processes or training.nodes ask for several.
 """
@@ -12,7 +12,7 @@ import torch.distributed as dist
 
 from components.errors import exit_on_error
 from components.processes import end_with_parent
-from components.training.request import Failure, MetricsFile, Request
+from components.training.job import Failure, Job, MetricsFile
 from components.training.run import train
 
 
@@ -23,11 +23,11 @@ def main() -> None:
     end_with_parent()
     rank = int(os.environ.get("RANK", "0"))
     try:
-        request = Request.read(folder)
+        job = Job.read(folder)
         with (folder / ".training.lock").open("w") as lock:
             if rank == 0:  # an earlier first process may still be about to end; it must not write any more
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            train(request.params, request.settings, request.seed, folder, MetricsFile(folder))
+            train(job.spec, job.layout, folder, MetricsFile(folder))
     except BaseException as error:
         Failure.of(rank, error).note(folder)
         raise

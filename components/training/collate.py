@@ -6,7 +6,7 @@ from typing import TypedDict
 import numpy as np
 import torch
 
-from components.config.variants import Variant
+from components.config.variants import Composition
 from components.encoder.batch import TokenBatch, token_batch
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import Template, TokenIds
@@ -16,7 +16,7 @@ ANCHOR_OF_LEVELS = "graded_anchor"
 ANCHOR_OF_MASKS = "triplet_anchor"
 
 
-def role_names(variant: Variant) -> list[str]:
+def role_names(variant: Composition) -> list[str]:
     """Every role that a batch of `variant` may have, in a fixed order."""
     levels = max((len(part.roles.levels) for part in variant.data), default=0)
     named = ["anchor", "positive", "negative", "near", "far", ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]

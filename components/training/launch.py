@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from components.config.training import Layout
 from components.errors import ConfigError, CseflowError
 from components.processes import end_with_parent, usable_cores
-from components.training.request import Failure, MetricsReader, Request
-from components.training.run import OUTCOME, Outcome, train
+from components.training.job import Failure, Job, MetricsReader
+from components.training.run import SUMMARY, TrainingSummary, train
 from components.training.trainer import Record
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,8 @@ MEETING_SECONDS = 1800  # for the other nodes to come
 ENDING_SECONDS = 60  # for torchrun to end its processes
 
 
-def train_in_processes(request: Request, folder: Path, record: Record) -> Outcome:
-    """`components.training.run.train`, shared out among `training.processes` × `training.nodes` processes.
+def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummary:
+    """`components.training.run.train`, shared out among the processes of the job's layout.
 
     The first of them writes checkpoints, encoder and metrics into `folder`, which all nodes must see; `record` is given
     the metrics here. Processes end when this one does, and with it when it is interrupted.
@@ -32,16 +33,17 @@ def train_in_processes(request: Request, folder: Path, record: Record) -> Outcom
         ConfigError: more processes than this machine has GPUs.
         CseflowError: a process failed, with the sentence of the one that failed first.
     """
-    training = request.settings.training
-    finished = folder / OUTCOME
-    if training.processes * training.nodes == 1 or not request.settings.variant.objective or finished.is_file():
-        return train(request.params, request.settings, request.seed, folder, record)
+    finished = folder / SUMMARY
+    if job.processes == 1 or not job.spec.variant.objective or finished.is_file():
+        return train(job.spec, job.layout, folder, record)
     folder.mkdir(parents=True, exist_ok=True)
-    request.write(folder)
-    if training.nodes > 1:
-        log.warning("waiting for %d more nodes: run there, in this folder: cseflow join %s", training.nodes - 1, folder)
+    job.write(folder)
+    if job.layout.nodes > 1:
+        log.warning(
+            "waiting for %d more nodes: run there, in this folder: cseflow join %s", job.layout.nodes - 1, folder
+        )
     reader = MetricsReader(folder, record)
-    with _torchrun(request, folder) as torchrun:
+    with _torchrun(job.layout, folder) as torchrun:
         while torchrun.poll() is None:
             reader.pass_on()
             try:
@@ -50,8 +52,8 @@ def train_in_processes(request: Request, folder: Path, record: Record) -> Outcom
                 continue
     reader.pass_on()
     if torchrun.returncode or not finished.is_file():
-        raise CseflowError(_why(folder, training.processes * training.nodes))
-    return Outcome(**json.loads(finished.read_text()))
+        raise CseflowError(_why(folder, job.processes))
+    return TrainingSummary(**json.loads(finished.read_text()))
 
 
 def join(folder: Path) -> None:
@@ -60,11 +62,11 @@ def join(folder: Path) -> None:
     Raises:
         CseflowError: a process failed, here or there.
     """
-    request = Request.read(folder)
-    with _torchrun(request, folder) as torchrun:
+    job = Job.read(folder)
+    with _torchrun(job.layout, folder) as torchrun:
         status = torchrun.wait()
     if status:
-        raise CseflowError(_why(folder, request.settings.training.processes * request.settings.training.nodes))
+        raise CseflowError(_why(folder, job.processes))
 
 
 def _why(folder: Path, processes: int) -> str:
@@ -77,24 +79,23 @@ def _why(folder: Path, processes: int) -> str:
 
 
 @contextmanager
-def _torchrun(request: Request, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _torchrun(layout: Layout, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """torchrun with this node's share of the processes; ended with the block."""
     import torch
 
-    training = request.settings.training
     gpus = torch.cuda.device_count()
-    if gpus and training.processes > gpus:
-        raise ConfigError(f"training.processes: {training.processes} processes want a GPU each, and {gpus} are here")
-    meeting = training.rendezvous or "127.0.0.1:0"
+    if gpus and layout.processes > gpus:
+        raise ConfigError(f"training.processes: {layout.processes} processes want a GPU each, and {gpus} are here")
+    meeting = layout.rendezvous or "127.0.0.1:0"
     command = [
         *(sys.executable, "-m", "components.training.launch"),
-        f"--nnodes={training.nodes}",
-        f"--nproc-per-node={training.processes}",
+        f"--nnodes={layout.nodes}",
+        f"--nproc-per-node={layout.processes}",
         *("--rdzv-backend=c10d", f"--rdzv-endpoint={meeting}", f"--rdzv-id={folder.name}"),
         f"--rdzv-conf=join_timeout={MEETING_SECONDS}",
         *("-m", "components.training", str(folder)),
     ]
-    threads = str(max(1, usable_cores() // training.processes))
+    threads = str(max(1, usable_cores() // layout.processes))
     # DistributedDataParallel warns where every parameter is in use, as most encoders have it.
     process = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, "TORCH_CPP_LOG_LEVEL": "ERROR", **os.environ})
     try:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from components.config.variants import Variant
+from components.config.variants import Composition
 from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
 from components.objectives import MomentumQueue
@@ -18,7 +18,9 @@ from components.variants import compose
 class ContrastiveModel(nn.Module):
     """What the trainer trains; its state dict is the whole of a checkpoint's weights, queue included."""
 
-    def __init__(self, encoder: SentenceEncoder, variant: Variant, batch_size: int, *, cached: bool = False) -> None:
+    def __init__(
+        self, encoder: SentenceEncoder, variant: Composition, batch_size: int, *, cached: bool = False
+    ) -> None:
         """`batch_size` is that of all processes together; `cached` turns gradient caching on.
 
         Gradient caching (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup",

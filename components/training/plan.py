@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from components.config.training import Training
+from components.config.training import Schedule
 from components.config.variants import Part
 from components.errors import ConfigError, DataError
 
@@ -17,7 +17,7 @@ def rows_per_batch(parts: Sequence[Part], batch_size: int) -> list[int]:
 
 
 def batch_plan(
-    rows: Sequence[NDArray[np.int64]], per_batch: Sequence[int], training: Training, seed: int
+    rows: Sequence[NDArray[np.int64]], per_batch: Sequence[int], training: Schedule, seed: int
 ) -> NDArray[np.int64]:
     """The rows of every batch of a training, in order.
 

@@ -11,12 +11,12 @@ from transformers import set_seed
 
 from components import paths
 from components.augmentation.tokens import tokenise
-from components.config import Params, VariantSettings
-from components.config.training import Training
+from components.config.training import Layout
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
+from components.spec import RunSpec
 from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
@@ -26,14 +26,14 @@ from components.training.rows import PartRows, load_part
 from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
-OUTCOME = "outcome.json"  # written last
+SUMMARY = "training.json"  # written last
 # On a CPU a padding token costs what any other does, so texts of like length share a tensor; a GPU is fuller with one.
 CPU_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What training came to: the step whose weights were exported, its dev score (×100), steps in all, seconds."""
+class TrainingSummary:
+    """The step whose weights were exported, its dev score (×100), steps in all, seconds."""
 
     best_step: int
     dev_score: float
@@ -41,71 +41,68 @@ class Outcome:
     seconds: float
 
 
-def train(params: Params, settings: VariantSettings, seed: int, folder: Path, record: Record) -> Outcome:
+def train(spec: RunSpec, layout: Layout, folder: Path, record: Record) -> TrainingSummary:
     """Train a variant in `folder`, or go on where a killed call stopped; the best step by STS-B dev is exported.
 
     `record` is given every metric as it arises; a resumed run may give a step's again, with the same values. Called in
     each process of a torchrun, they share out every batch, and the first alone records and writes.
 
     Args:
-        params: for the sections that all variants share.
-        settings: the variant with its own encoder and training sections.
-        seed: of initialisation, batches and dropout.
-        folder: checkpoints while it trains; afterwards `encoder/`, a sentence-transformers folder, and outcome.json.
+        spec: what is trained.
+        layout: how it is laid out over processes and memory.
+        folder: checkpoints while it trains; afterwards `encoder/`, a sentence-transformers folder, and training.json.
 
     Raises:
         ConfigError: a batch can't be shared out evenly among the processes.
         DataError: data are missing or broken.
         DivergedError: the loss is no longer finite.
     """
-    finished = folder / OUTCOME
+    finished = folder / SUMMARY
     if finished.is_file():
-        return Outcome(**json.loads(finished.read_text()))
+        return TrainingSummary(**json.loads(finished.read_text()))
     folder.mkdir(parents=True, exist_ok=True)
-    set_seed(seed)
-    encoder = SentenceEncoder.load(paths.SOURCES / settings.encoder.source, settings.encoder)
+    set_seed(spec.seed)
+    encoder = SentenceEncoder.load(paths.SOURCES / spec.encoder.source, spec.encoder)
     parts = [
-        load_part(
-            part, lambda texts: tokenise(texts, encoder.tokenizer, params.augmentation.max_length), seed=params.seed
-        )
-        for part in settings.variant.parts(params.augmentation.identity)
+        load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, spec.tokens.max_length), seed=spec.data_seed)
+        for part in spec.parts
     ]
-    trace = Trace(encoder, parts, load_sts(DEV), params.evaluation, training=settings.training, seed=params.seed)
-    if settings.variant.objective:
-        outcome = _optimise(encoder, parts, trace, settings, seed, folder, record)
+    trace = Trace(encoder, parts, load_sts(DEV), spec.evaluation, training=spec.training, seed=spec.data_seed)
+    if spec.variant.objective:
+        summary = _optimise(encoder, parts, trace, spec, layout, folder, record)
     else:
         metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
         record(metrics, 0)
-        outcome = Outcome(best_step=0, dev_score=metrics[DEV_SCORE], steps=0, seconds=0.0)
+        summary = TrainingSummary(best_step=0, dev_score=metrics[DEV_SCORE], steps=0, seconds=0.0)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
-        return outcome  # the first process writes
+        return summary  # the first process writes
     export(encoder, folder / ENCODER)
     with written_whole(finished) as aside:
-        aside.write_text(json.dumps(outcome.__dict__, indent=2))
+        aside.write_text(json.dumps(summary.__dict__, indent=2))
     checkpoints.discard(folder, keep=[])
-    return outcome
+    return summary
 
 
 def _optimise(
     encoder: SentenceEncoder,
     parts: list[PartRows],
     trace: Trace,
-    settings: VariantSettings,
-    seed: int,
+    spec: RunSpec,
+    layout: Layout,
     folder: Path,
     record: Record,
-) -> Outcome:
-    training = settings.training
+) -> TrainingSummary:
+    training = spec.training
     per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
-    model = ContrastiveModel(encoder, settings.variant, training.batch_size, cached=training.cache_rows is not None)
+    model = ContrastiveModel(encoder, spec.variant, training.batch_size, cached=layout.cache_rows is not None)
     trainer = ContrastiveTrainer(
         model,
-        plan=batch_plan([part.rows for part in parts], per_batch, training, seed),
-        collator=Collator(parts, encoder, rows=_rows_per_tensor(training)),
+        plan=batch_plan([part.rows for part in parts], per_batch, training, spec.seed),
+        collator=Collator(parts, encoder, rows=_rows_per_tensor(layout)),
         trace=trace,
         training=training,
         folder=folder,
-        seed=seed,
+        seed=spec.seed,
         record=record,
     )
     complete = checkpoints.complete_checkpoints(folder)
@@ -120,7 +117,7 @@ def _optimise(
     weights = load_file(best / "model.safetensors", device=str(encoder.device))
     model.load_state_dict(weights)
     trainer.accelerator.wait_for_everyone()  # for every process to have read it, before it is removed
-    return Outcome(
+    return TrainingSummary(
         best_step=best_step,
         dev_score=dev_score,
         steps=trainer.state.global_step,
@@ -128,6 +125,6 @@ def _optimise(
     )
 
 
-def _rows_per_tensor(training: Training) -> int | None:
-    bounds = [training.cache_rows, None if torch.cuda.is_available() else CPU_ROWS]
+def _rows_per_tensor(layout: Layout) -> int | None:
+    bounds = [layout.cache_rows, None if torch.cuda.is_available() else CPU_ROWS]
     return min((bound for bound in bounds if bound is not None), default=None)

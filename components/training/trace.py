@@ -6,13 +6,12 @@ import numpy as np
 import torch
 
 from components.config.evaluation import Evaluation
-from components.config.training import Training
+from components.config.training import Recipe
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import DEV, StsPairs
-from components.training.hardware import precision
 from components.training.plan import rows_per_batch
 from components.training.rows import PartRows
 
@@ -34,7 +33,7 @@ class Trace:
         dev: StsPairs,
         evaluation: Evaluation,
         *,
-        training: Training,
+        training: Recipe,
         seed: int,
     ) -> None:
         """Draw the samples: of held-out pairs, each part of the data as its share in a batch of `training` is."""
@@ -43,7 +42,7 @@ class Trace:
         self._dev = {DEV: dev}
         samples = evaluation.geometry
         sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples, seed)
-        self._half = precision(training) == "bf16"  # as training runs; scores are taken in float32, as they are in use
+        self._half = training.precision == "bf16"  # as training runs; scores are taken in float32, as they are in use
         self._heldout = heldout_pairs(encoder, parts, training.batch_size, samples.samples, seed)
         self._dev_pairs = (encoder.tokenise(sample.first), encoder.tokenise(sample.second, anchor=False))
         self._dev_sentences = encoder.tokenise(sample.sentences)

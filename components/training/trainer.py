@@ -18,12 +18,11 @@ from transformers import (
     TrainingArguments,
 )
 
-from components.config.training import Training
+from components.config.training import Recipe
 from components.errors import CseflowError
 from components.progress import Progress
 from components.training import checkpoints
 from components.training.collate import Collator
-from components.training.hardware import precision
 from components.training.model import ContrastiveModel
 from components.training.names import PROGRESS
 from components.training.plan import shared_out
@@ -60,7 +59,7 @@ class ContrastiveTrainer(Trainer):
         plan: NDArray[Any],
         collator: Collator,
         trace: Trace,
-        training: Training,
+        training: Recipe,
         folder: Path,
         seed: int,
         record: Record,
@@ -74,7 +73,7 @@ class ContrastiveTrainer(Trainer):
             warmup_steps=math.ceil(training.warmup * len(plan)),
             weight_decay=training.weight_decay,
             max_grad_norm=training.max_gradient_norm,
-            bf16=precision(training) == "bf16",
+            bf16=training.precision == "bf16",
             use_cpu=not cuda,
             seed=seed,
             logging_steps=max(1, training.evaluation_steps // 10),

@@ -309,7 +309,7 @@ def test_a_dead_mlflow_costs_a_retry_and_no_training(site: Site) -> None:
     until(site.trains("simcse", 4), PATIENCE)
     with suppress(ProcessLookupError):
         os.killpg(site.pids["mlflow"], signal.SIGKILL)
-    until(lambda: (site.folder_of("simcse", 4) / "outcome.json").exists(), PATIENCE)
+    until(lambda: (site.folder_of("simcse", 4) / "training.json").exists(), PATIENCE)
     assert site.up().returncode == 0
     site.wait(run, "Completed")
     assert site.mlflow_run("simcse", 4).info.status == "FINISHED"

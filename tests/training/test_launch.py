@@ -12,9 +12,10 @@ import pytest
 
 from components.config import load_params
 from components.errors import CseflowError
+from components.runs.run import Run
 from components.training.checkpoints import complete_checkpoints, trainer_state
+from components.training.job import Job
 from components.training.launch import join, train_in_processes
-from components.training.request import Request
 from tests.project import REPOSITORY, make_project
 from tests.tracking.server import free_port, until
 
@@ -59,7 +60,8 @@ def run(folder: str, **overrides: object) -> Curves:
             points.setdefault(name, []).append((step, value))
 
     settings = {"batch_size": 24, "precision": "fp32", "evaluation_steps": 4, **overrides}
-    train_in_processes(Request(load_params(), "cse-mix", 0, settings), Path(folder), record)
+    run = Run(load_params(), "cse-mix", 0, settings)
+    train_in_processes(Job(spec=run.spec, layout=run.settings.training.layout), Path(folder), record)
     return points
 
 
@@ -136,7 +138,7 @@ def test_what_one_process_foresees_is_the_error_of_all() -> None:
 
 def test_two_nodes_end_as_one_does(alone: Curves) -> None:
     def second_node() -> None:
-        until(lambda: Path("nodes/request.json").exists())
+        until(lambda: Path("nodes/job.json").exists())
         join(Path("nodes"))
 
     second = threading.Thread(target=second_node)

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from components.config import load_params, variant_settings
+from components.config import load_params
+from components.config.training import Layout
+from components.runs.specify import specify
 from components.training.model import ContrastiveModel
-from components.training.run import Outcome, train
+from components.training.run import TrainingSummary, train
 from tests.project import REPOSITORY, make_project
 
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
@@ -17,7 +19,7 @@ VARIANTS = load_params(REPOSITORY / "params.yaml").variants
 TWO_STEPS = {"batch_size": 24, "sentences": 48, "epochs": 1, "evaluation_steps": 1, "precision": "fp32"}
 
 
-def two_steps(variant: str, folder: Path) -> tuple[dict[str, list[float]], Outcome]:
+def two_steps(variant: str, folder: Path) -> tuple[dict[str, list[float]], TrainingSummary]:
     curves: dict[str, list[float]] = {}
 
     def record(values: dict[str, float], step: int) -> None:
@@ -29,7 +31,7 @@ def two_steps(variant: str, folder: Path) -> tuple[dict[str, list[float]], Outco
     if any(part.rows is None and part.set == "corpus" for part in params.variants[variant].data):
         rows = sum(part.rows or 0 for part in params.variants[variant].data)
         overrides["sentences"] = 2 * (overrides["batch_size"] - rows)
-    return curves, train(params, variant_settings(params, variant, overrides), 0, folder, record)
+    return curves, train(specify(params, variant, 0, overrides), Layout(), folder, record)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

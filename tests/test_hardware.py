@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from components.config.training import Training
-from components.training.hardware import precision
+from components.hardware import effective_precision
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, native: bool) -> None:
@@ -20,5 +19,4 @@ def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, native: bool) -> Non
 )
 def test_precision(monkeypatch: pytest.MonkeyPatch, cuda: bool, told: str, native: bool, expected: str) -> None:
     machine(monkeypatch, cuda=cuda, native=native)
-    training = Training.model_validate({"learning_rate": 1e-5, "evaluation_steps": 1, "precision": told})
-    assert precision(training) == expected
+    assert effective_precision(told) == expected

@@ -1,51 +1,50 @@
-"""What a run's processes are told, what they answer, and why one failed: files in its folder, which all nodes see."""
+"""What the processes of a run receive, what they answer, and why one failed: files in its folder, seen by all nodes."""
 
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from components.config import Params, VariantSettings, variant_settings
+from components.config.base import Section
+from components.config.training import Layout
 from components.errors import CseflowError, DataError
 from components.files import written_whole
+from components.spec import RunSpec
 from components.training.trainer import Record
 
 METRICS = "metrics.jsonl"  # one line a record, by the first process
-_REQUEST = "request.json"
+_JOB = "job.json"
 _FAILURE = "failure-{}.json"
 
 
-@dataclass(frozen=True)
-class Request:
-    """A variant and a seed under given parameters, for processes that are started with a folder's name alone."""
+class Job(Section):
+    """A run's specification and how it is laid out, for processes that are started with a folder's name alone."""
 
-    params: Params
-    variant: str
-    seed: int
-    overrides: Mapping[str, Any]
+    spec: RunSpec
+    layout: Layout
 
     @property
-    def settings(self) -> VariantSettings:
-        return variant_settings(self.params, self.variant, self.overrides)
+    def processes(self) -> int:
+        """On all nodes together."""
+        return self.layout.processes * self.layout.nodes
 
     def write(self, folder: Path) -> None:
         """Put it into `folder`, in place of what earlier processes have left there."""
         for stale in (METRICS, _FAILURE.format("*")):
             for path in folder.glob(stale):
                 path.unlink()
-        with written_whole(folder / _REQUEST) as aside:
-            aside.write_text(json.dumps({**self.__dict__, "params": self.params.model_dump(mode="json")}))
+        with written_whole(folder / _JOB) as aside:
+            aside.write_text(self.model_dump_json(), encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """Raises DataError where there is none."""
         try:
-            told = json.loads((folder / _REQUEST).read_text())
+            return cls.model_validate_json((folder / _JOB).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise DataError(f"{folder} holds no {_REQUEST}; name the folder that `cseflow train` said") from None
-        return cls(**told | {"params": Params.model_validate_json(json.dumps(told["params"]))})
+            raise DataError(f"{folder} holds no {_JOB}; name the folder that `cseflow train` said") from None
 
 
 class MetricsFile:

@@ -1,0 +1,31 @@
+"""What is measured of a trained encoder, by the specification of its run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from components.evaluation.embed import encoder_of
+from components.evaluation.geometry import Curve
+from components.evaluation.measure import Measured, TwoKinds, measure
+from components.spec import RunSpec
+from components.training.rows import read_tuples
+
+
+def measure_run(spec: RunSpec, encoder: Path, curves: Mapping[str, Curve]) -> Measured:
+    """Measure the exported folder `encoder`, loaded as its users load it: what is logged is what they get.
+
+    Args:
+        curves: (step, value) points of every metric of the training.
+
+    Raises:
+        DataError: a task's data or the tuples that were trained on are missing.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    encode = encoder_of(SentenceTransformer(str(encoder)), spec.evaluation.batch_size)
+    return measure(encode, spec.evaluation, curves, {name: _tuple_pairs(name) for name in spec.tuple_sets})
+
+
+def _tuple_pairs(name: str) -> TwoKinds:
+    """A tuple set's positive and negative pairs."""
+    texts = read_tuples(name, ["anchor", "positive", "negative"])
+    return (texts["anchor"], texts["positive"]), (texts["anchor"], texts["negative"])

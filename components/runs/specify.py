@@ -1,0 +1,80 @@
+"""From params.yaml, the data and the code at hand to the specification of a run."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from components import paths
+from components.config import Params, variant_settings
+from components.config.evaluation import Evaluation
+from components.config.variants import Part
+from components.errors import DataError
+from components.evaluation.sts_data import DEV
+from components.hardware import effective_precision
+from components.runs.code import code_digest
+from components.sources.fetch import record_of
+from components.spec import RunSpec, SourcePin, TokenSettings
+from components.tracking.lineage import data_versions
+from components.training.rows import columns_of, tuple_file, view_folder
+
+LIBRARIES = (  # that compute
+    *("accelerate", "numpy", "rapidfuzz", "scikit-learn", "scipy"),
+    *("sentence-transformers", "tokenizers", "torch", "transformers"),
+)
+
+
+def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str, Any] | None = None) -> RunSpec:
+    """The specification of a run of `variant` with `seed`, on the data of dvc.lock and by the code of this process.
+
+    Args:
+        overrides: keys of section `training` to replace.
+
+    Raises:
+        ConfigError: an unknown variant, or an override that its section refuses.
+        DataError: data that it reads have not been made.
+    """
+    settings = variant_settings(params, variant, overrides)
+    composition, encoder, training = settings.variant.composition, settings.encoder, settings.training
+    tokens = TokenSettings(identity=params.augmentation.identity, max_length=params.augmentation.max_length)
+    sources = [encoder.source, *params.evaluation.sts.values(), *params.evaluation.transfer.values()]
+    return RunSpec(
+        seed=seed,
+        data_seed=params.seed,
+        variant=composition,
+        encoder=encoder,
+        training=training.recipe(effective_precision(training.precision)),
+        tokens=tokens,
+        evaluation=params.evaluation,
+        sources={name: _pin(params, name) for name in sorted(set(sources))},
+        training_data=data_versions(training_paths(composition.parts(tokens.identity))),
+        evaluation_data=data_versions(evaluation_paths(params.evaluation)),
+        code=code_digest(),
+        libraries={name: version(name) for name in LIBRARIES},
+    )
+
+
+def training_paths(parts: Iterable[Part]) -> list[str]:
+    """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
+    found: list[Path] = []
+    for part in parts:
+        if part.set == "corpus":
+            found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
+        else:
+            found.append(tuple_file(part.set))
+    return [str(path) for path in dict.fromkeys(found)]
+
+
+def evaluation_paths(evaluation: Evaluation) -> list[str]:
+    """Paths of the STS tasks that are measured, STS-B's dev split among them."""
+    return [str(paths.STS / f"{task}.parquet") for task in [*evaluation.sts, DEV]]
+
+
+def _pin(params: Params, name: str) -> SourcePin:
+    source, record = params.sources[name], record_of(paths.SOURCES / name)
+    try:
+        content = hashlib.sha256(record.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        raise DataError(f"{record} is missing: run dvc repro (or dvc checkout) to bring the source here") from None
+    return SourcePin(uri=source.uri, sha256=source.sha256, content=content)
