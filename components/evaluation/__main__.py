@@ -1,5 +1,6 @@
 """DVC stage `sts`: every STS task of params.yaml in one schema."""
 
+import argparse
 import logging
 import sys
 
@@ -11,6 +12,9 @@ from components.evaluation.sts_data import write_sts
 
 def main() -> None:
     """Write data/sts."""
+    argparse.ArgumentParser(
+        prog="python -m components.evaluation", description="every STS task of params.yaml to data/sts, in one schema"
+    ).parse_args()
     sts = load_params().evaluation.sts
     counts = write_sts({task: paths.SOURCES / source for task, source in sts.items()})
     made = ", ".join(f"{task} {count:,}" for task, count in counts.items())

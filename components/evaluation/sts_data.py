@@ -5,7 +5,8 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from components import paths
 from components.errors import DataError
 from components.files import folder_written_whole
+from components.text import well_formed
 
 log = logging.getLogger(__name__)
 DEV = "STSB-dev"  # picks checkpoints, and stands for "unseen" in the geometry
@@ -24,6 +26,7 @@ TRAIN = "STSB-train"  # gives the synthesis its exemplars; measures nothing
 SPLITS = {DEV: ("sts-dev.csv", "dev|validation"), TRAIN: ("sts-train.csv", "train")}  # of STS-B: its name, the hub's
 SUBSETS = re.compile(r"STS1[2-6]")  # tasks made of several sets
 SCHEMA = pa.schema([("first", pa.string()), ("second", pa.string()), ("score", pa.float64())])
+LOWEST, HIGHEST = {"SICKR": 1.0}, 5.0  # of scores: similarity goes from 0 to 5, relatedness from 1 to 5
 SICK_PAIRS = 9927  # train, trial and test together
 
 Row = tuple[str, str, float, str]  # first, second, score, subset
@@ -62,7 +65,8 @@ def read_sts(task: str, folder: Path) -> StsPairs:
     In STS12 to STS16 the subsets follow each other by name (the `all` setting).
 
     Raises:
-        DataError: an unknown layout, an empty set, or a line that can't be read, by file and line.
+        DataError: an unknown layout, an empty set, scores on another scale than 0 to 5, or a line that can't be read,
+            by file and line.
     """
     return _pairs(read_table(task, folder))
 
@@ -73,7 +77,11 @@ def read_table(task: str, folder: Path) -> pa.Table:
     if not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) if folder.is_dir() else "nothing"
         raise DataError(f"{folder} has no layout known for {task} (STS-B's, SentEval's or the hub's); it holds {found}")
-    rows = [row for path in files for row in _rows(path)]
+    rows = []
+    for path in files:
+        found = list(_rows(path))
+        _check_scale(task, path, [score for *_, score, _ in found])
+        rows += found
     if not rows:
         raise DataError(f"{files[0]} holds no scored pair for {task}; it is truncated, or not what the source says")
     first, second, score, subset = zip(*rows, strict=True)
@@ -130,18 +138,25 @@ def write_sts(tasks: Mapping[str, Path], folder: Path = paths.STS) -> dict[str, 
     return counts
 
 
-def lines_of(path: Path, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
-    """Number (from 1) and text of every line; only a line feed ends one, which str.splitlines does not heed.
+def lines_of(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
+    """Number (from 1) and text of every line; only a line feed ends one, unlike in str.splitlines.
 
     Raises:
         DataError: the file is missing, or not in `encoding`.
     """
     try:
-        text = path.read_bytes().decode(encoding)
+        content = path.read_bytes()
+        text = content.decode(encoding)
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not in {encoding}: {error.reason} at byte {error.start}") from None
+        line = content[: error.start].count(b"\n") + 1
+        name = encoding.removesuffix("-sig").upper()
+        raise DataError(
+            f"{path}, line {line}: not {name} ({error.reason}); convert the file, for example by iconv -f latin1 -t utf-8"
+        ) from None
     lines = text.split("\n")
     if not lines[-1]:
         lines.pop()
@@ -183,18 +198,19 @@ def _senteval_subset(inputs: Path) -> Iterator[Row]:
         fields = text.split("\t")
         if len(fields) < 2:
             raise DataError(f"{inputs}, line {line}: no two sentences parted by a tab")
-        yield fields[0], fields[1], _score(score, golds, line), subset
+        yield _text(fields[0]), _text(fields[1]), _score(score, golds, line), subset
 
 
 def _columns(path: Path, *, first: int, second: int, score: int, header: bool = False) -> Iterator[Row]:
     """Tab-separated columns; quotation marks are part of the text."""
+    most = max(first, second, score)
     for line, text in lines_of(path):
-        if header and line == 1:
+        if (header and line == 1) or not text.strip():
             continue
         fields = text.split("\t")
-        if len(fields) <= max(first, second, score):
-            raise DataError(f"{path}, line {line}: {len(fields)} columns, too few")
-        yield fields[first], fields[second], _score(fields[score], path, line), ""
+        if len(fields) <= most:
+            raise DataError(f"{path}, line {line}: {len(fields)} columns, where a tab parts at least {most + 1}")
+        yield _text(fields[first]), _text(fields[second]), _score(fields[score], path, line), ""
 
 
 def _hub_files(folder: Path, split: str) -> list[Path]:
@@ -214,16 +230,18 @@ def _json_lines(path: Path) -> Iterator[Row]:
                 yield _record(json.loads(text), path, line)
     except json.JSONDecodeError as error:
         raise DataError(f"{path}, line {line}: no JSON object ({error.msg})") from None
-    except (EOFError, OSError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise DataError(f"{path}, line {line}: JSON nested too deep") from None
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is broken or truncated: {error}") from None
 
 
 def _parquet(path: Path) -> Iterator[Row]:
     try:
-        table = pq.read_table(path)
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path} is broken or truncated: {error}") from None
-    for line, record in enumerate(table.to_pylist(), 1):
+        records = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is broken or truncated: {' '.join(str(error).split())}") from None
+    for line, record in enumerate(records, 1):
         yield _record(record, path, line)
 
 
@@ -231,8 +249,41 @@ def _record(record: Mapping[str, object], path: Path, line: int) -> Row:
     try:
         first, second, score = (record[name] for name in ("sentence1", "sentence2", "score"))
     except (KeyError, TypeError):
-        raise DataError(f"{path}, line {line}: the fields sentence1, sentence2 and score are not all there") from None
-    return str(first), str(second), _score(score, path, line), ""
+        there = f"; it has {', '.join(record)}" if isinstance(record, Mapping) else ""
+        raise DataError(
+            f"{path}, row {line}: the fields sentence1, sentence2 and score are not all there{there}"
+        ) from None
+    for name, text in (("sentence1", first), ("sentence2", second)):
+        if not isinstance(text, str):
+            raise DataError(
+                f"{path}, row {line}: {name} is {json.dumps(text, default=str)}, not a text; remove the row"
+            )
+    return _text(str(first)), _text(str(second)), _score(score, path, line), ""
+
+
+def _text(text: str) -> str:
+    """A sentence with single spaces, as SentEval reads it."""
+    return " ".join(well_formed(text).split())
+
+
+def _check_scale(task: str, path: Path, scores: Sequence[float]) -> None:
+    """Refuse scores that are not on the task's scale.
+
+    Raises:
+        DataError: a score is off the scale, or all are within 0 and 1.
+    """
+    lowest = LOWEST.get(task, 0.0)
+    for number, score in enumerate(scores, 1):
+        if not lowest <= score <= HIGHEST:
+            raise DataError(
+                f"{path}, scored pair {number}: the score {score:g} is not on the scale of {task}, {lowest:g} to "
+                f"{HIGHEST:g}; rescale the source, or remove pairs without a true score"
+            )
+    if scores and max(scores) <= 1:
+        raise DataError(
+            f"{path}: all {len(scores):,} scores are within 0 and 1, and {task} is scored from {lowest:g} to {HIGHEST:g}; "
+            "rescale the source"
+        )
 
 
 def _score(value: object, path: Path, line: int) -> float:

@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 
 from components.config import Params
 from components.errors import DataError
+from components.evaluation.sts_data import HIGHEST, LOWEST
 from components.paths import CORPUS, STS
 from components.validation.suite import Suite, normal, read_columns, schema_suite
 
 TRAIN = CORPUS / "train.parquet"
 TYPES = {"first": "str", "second": "str", "score": "float64"}
 SUBSET = {"subset": "str"}  # STS12 to STS16 say which of their sets a pair is of
-LOWEST = {"SICKR": 1.0}  # relatedness goes from 1 to 5, similarity from 0 to 5
 
 
 def files(params: Params) -> list[Path]:
@@ -87,6 +87,6 @@ def _expectations(task: str, params: Params) -> list[gxe.Expectation]:
         for column in ("first", "second")
     ]
     scored = gxe.ExpectColumnValuesToBeBetween(
-        column="score", min_value=lowest, max_value=5.0, description=f"a score is from {lowest:g} to 5"
+        column="score", min_value=lowest, max_value=HIGHEST, description=f"a score is from {lowest:g} to 5"
     )
     return [count, *filled, *worded, scored]

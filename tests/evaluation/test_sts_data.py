@@ -158,6 +158,72 @@ def test_a_task_that_was_not_made_says_how_to_make_it(tmp_path: Path) -> None:
         load_sts("STS16", tmp_path)
 
 
+def records(folder: Path, *rows: dict) -> Path:
+    (folder / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_a_null_sentence_is_named_by_its_row(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"test\.jsonl, row 2: sentence1 is null, not a text"):
+        read_sts("STSB", records(tmp_path, RECORD, RECORD | {"sentence1": None}))
+
+
+def test_scores_of_another_scale_are_refused(tmp_path: Path) -> None:
+    rows = [RECORD | {"score": score} for score in (0.0, 0.5, 1.0)]
+    with pytest.raises(DataError, match=r"all 3 scores are within 0 and 1, and STSB is scored from 0 to 5; rescale"):
+        read_sts("STSB", records(tmp_path, *rows))
+
+
+@pytest.mark.parametrize(("task", "score"), [("STSB", -1.0), ("STSB", 5.2), ("STS13", 80.0)])
+def test_a_score_off_the_scale_is_named(tmp_path: Path, task: str, score: float) -> None:
+    with pytest.raises(DataError, match=rf"scored pair 2: the score {score:g} is not on the scale of {task}, 0 to 5"):
+        read_sts(task, records(tmp_path, RECORD, RECORD | {"score": score}))
+
+
+def test_one_set_of_several_on_another_scale_is_refused(senteval: Path) -> None:
+    (senteval / "STS/STS15-en-test/STS.gs.images.txt").write_text("0.4\n")
+    with pytest.raises(DataError, match=r"STS\.input\.images\.txt: all 1 scores are within 0 and 1"):
+        read_sts("STS15", senteval)
+
+
+def test_missing_fields_are_named_beside_those_that_are_there(tmp_path: Path) -> None:
+    row = {"sentence1": "one", "sentence2": "two", "similarity_score": 1.0}
+    with pytest.raises(DataError, match=r"not all there; it has sentence1, sentence2, similarity_score"):
+        read_sts("STSB", records(tmp_path, row))
+
+
+def test_surrogates_are_repaired_and_white_space_is_single(tmp_path: Path) -> None:
+    pairs = read_sts("STSB", records(tmp_path, RECORD | {"sentence1": "a\ud83d\ude00 \u00a0b\ud83d", "score": 4}))
+    assert pairs.first == ["a😀 b"]
+
+
+def test_a_corrupt_deflate_stream_is_an_error(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"".join(json.dumps(RECORD | {"n": n}).encode() + b"\n" for n in range(500))))
+    packed[200:220] = bytes(20)
+    (tmp_path / "test.jsonl.gz").write_bytes(packed)
+    with pytest.raises(DataError, match="broken or truncated|no JSON object"):
+        read_sts("STS13", tmp_path)
+
+
+def test_a_parquet_file_that_is_none_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").write_bytes(b"PAR1" + bytes(100))
+    with pytest.raises(DataError, match=r"test\.parquet is broken or truncated"):
+        read_sts("STS13", tmp_path)
+
+
+def test_a_line_in_another_encoding_is_named(stsb: Path) -> None:
+    with (stsb / "sts-test.csv").open("ab") as lines:
+        lines.write("main\tx\t2012\t1\t3\tcafé\tbar\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"sts-test\.csv, line 3: not UTF-8 .*iconv"):
+        read_sts("STSB", stsb)
+
+
+def test_byte_order_mark_and_blank_lines_are_no_text(stsb: Path) -> None:
+    path = stsb / "sts-test.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes() + b"\n\n")
+    assert len(read_sts("STSB", stsb)) == 2
+
+
 def test_the_stage_fails_in_one_sentence(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "components.evaluation"], cwd=tmp_path, capture_output=True, text=True, check=False
