@@ -155,7 +155,7 @@ def lines_of(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str
         line = content[: error.start].count(b"\n") + 1
         name = encoding.removesuffix("-sig").upper()
         raise DataError(
-            f"{path}, line {line}: not {name} ({error.reason}); convert the file, for example by iconv -f latin1 -t utf-8"
+            f"{path}, line {line}: not {name} ({error.reason}); convert it, for example by iconv -f latin1 -t utf-8"
         ) from None
     lines = text.split("\n")
     if not lines[-1]:
@@ -281,8 +281,8 @@ def _check_scale(task: str, path: Path, scores: Sequence[float]) -> None:
             )
     if scores and max(scores) <= 1:
         raise DataError(
-            f"{path}: all {len(scores):,} scores are within 0 and 1, and {task} is scored from {lowest:g} to {HIGHEST:g}; "
-            "rescale the source"
+            f"{path}: all {len(scores):,} scores are within 0 and 1, and {task} is scored from {lowest:g} to "
+            f"{HIGHEST:g}; rescale the source"
         )
 
 

@@ -43,8 +43,8 @@ def nli_triplets(path: Path) -> pa.Table:
     except (pa.ArrowInvalid, KeyError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path} is not a CSV file with the columns {', '.join(COLUMNS)} ({reason}); a text with a comma, a quotation "
-            "mark or a line break stands in quotation marks"
+            f"{path} is not a CSV file with the columns {', '.join(COLUMNS)} ({reason}); a text with a comma, a "
+            "quotation mark or a line break needs quotation marks around it"
         ) from None
     rows: dict[str, dict[str, str]] = {}
     for row in table.to_pylist():
@@ -67,7 +67,7 @@ def _header(path: Path) -> bool:
     Raises:
         DataError: the file is not UTF-8, by its first such line, or its first row is neither header nor triplet.
     """
-    first = ""
+    first, number = "", 0
     try:
         with path.open("rb") as lines:
             for line in lines:
@@ -87,7 +87,7 @@ def _header(path: Path) -> bool:
     if len(cells) == len(COLUMNS) and any(" " in cell.strip() for cell in cells):
         return False
     raise DataError(
-        f"{path}, line 1: not a CSV file with the columns {', '.join(COLUMNS)}; its first row has the {len(cells)} cells "
+        f"{path}, line 1: not a CSV file with the columns {', '.join(COLUMNS)}; its first row has {len(cells)} cells, "
         f"{', '.join(cells)[:120]!r}: name the columns so, with commas between them, and give each row a hard negative"
     )
 

@@ -201,7 +201,7 @@ def test_a_corrupt_deflate_stream_is_an_error(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(b"".join(json.dumps(RECORD | {"n": n}).encode() + b"\n" for n in range(500))))
     packed[200:220] = bytes(20)
     (tmp_path / "test.jsonl.gz").write_bytes(packed)
-    with pytest.raises(DataError, match="broken or truncated|no JSON object"):
+    with pytest.raises(DataError, match=r"broken or truncated|no JSON object"):
         read_sts("STS13", tmp_path)
 
 
