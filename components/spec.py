@@ -6,12 +6,15 @@ the work is laid out over processes is no part of it; `components.config.trainin
 
 import hashlib
 import json
+from typing import Self
 
+from components.config import Params, VariantSettings
 from components.config.base import Section, Seed
 from components.config.encoder import Encoder
 from components.config.evaluation import Evaluation
 from components.config.training import Recipe
 from components.config.variants import Composition, Part
+from components.hardware import effective_precision
 
 
 class TokenSettings(Section):
@@ -29,19 +32,15 @@ class SourcePin(Section):
     content: str
 
 
-class RunSpec(Section):
-    """All that one run's numbers depend on.
+class RunSettings(Section):
+    """All settings that training and measuring read.
 
     Attributes:
         seed: of initialisation, batches and dropout.
         data_seed: of the samples that are kept from training or measured along the way.
         variant: data, objective terms and momentum; no objective measures the encoder as it is.
-        encoder, training, evaluation: the sections as they hold for this variant.
+        encoder, training, evaluation: the sections as they hold for this variant, in the precision of this host.
         tokens: what training reads of section `augmentation`.
-        sources: name → pin of the base encoder and of every source that is measured on.
-        training_data, evaluation_data: path → digest, as dvc.lock has it.
-        code: digest of the modules that decide the numbers.
-        libraries: distribution → version, of those that compute.
     """
 
     seed: Seed
@@ -51,11 +50,19 @@ class RunSpec(Section):
     training: Recipe
     tokens: TokenSettings
     evaluation: Evaluation
-    sources: dict[str, SourcePin]
-    training_data: dict[str, str]
-    evaluation_data: dict[str, str]
-    code: str
-    libraries: dict[str, str]
+
+    @classmethod
+    def of(cls, params: Params, settings: VariantSettings, seed: int) -> Self:
+        """Those of a variant's `settings` with `seed`, on this host."""
+        return cls(
+            seed=seed,
+            data_seed=params.seed,
+            variant=settings.variant.composition,
+            encoder=settings.encoder,
+            training=settings.training.recipe(effective_precision(settings.training.precision)),
+            tokens=TokenSettings(identity=params.augmentation.identity, max_length=params.augmentation.max_length),
+            evaluation=params.evaluation,
+        )
 
     @property
     def parts(self) -> list[Part]:
@@ -66,6 +73,23 @@ class RunSpec(Section):
     def tuple_sets(self) -> list[str]:
         """The sets of tuples that the variant trains on."""
         return [part.set for part in self.variant.data if part.set != "corpus"]
+
+
+class RunSpec(RunSettings):
+    """The settings, and all else that a run's numbers depend on.
+
+    Attributes:
+        sources: name → pin of the base encoder and of every source that is measured on.
+        training_data, evaluation_data: path → digest, as dvc.lock has it.
+        code: digest of the modules that decide the numbers.
+        libraries: distribution → version, of those that compute.
+    """
+
+    sources: dict[str, SourcePin]
+    training_data: dict[str, str]
+    evaluation_data: dict[str, str]
+    code: str
+    libraries: dict[str, str]
 
     @property
     def fingerprint(self) -> str:

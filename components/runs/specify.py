@@ -12,10 +12,9 @@ from components.config.evaluation import Evaluation
 from components.config.variants import Part
 from components.errors import DataError
 from components.evaluation.sts_data import DEV
-from components.hardware import effective_precision
 from components.runs.code import code_digest
 from components.sources.fetch import record_of
-from components.spec import RunSpec, SourcePin, TokenSettings
+from components.spec import RunSettings, RunSpec, SourcePin
 from components.tracking.lineage import data_versions
 from components.training.rows import columns_of, tuple_file, view_folder
 
@@ -36,19 +35,12 @@ def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str,
         DataError: data that it reads have not been made.
     """
     settings = variant_settings(params, variant, overrides)
-    composition, encoder, training = settings.variant.composition, settings.encoder, settings.training
-    tokens = TokenSettings(identity=params.augmentation.identity, max_length=params.augmentation.max_length)
-    sources = [encoder.source, *params.evaluation.sts.values(), *params.evaluation.transfer.values()]
+    read = RunSettings.of(params, settings, seed)
+    sources = [read.encoder.source, *params.evaluation.sts.values(), *params.evaluation.transfer.values()]
     return RunSpec(
-        seed=seed,
-        data_seed=params.seed,
-        variant=composition,
-        encoder=encoder,
-        training=training.recipe(effective_precision(training.precision)),
-        tokens=tokens,
-        evaluation=params.evaluation,
+        **dict(read),
         sources={name: _pin(params, name) for name in sorted(set(sources))},
-        training_data=data_versions(training_paths(composition.parts(tokens.identity))),
+        training_data=data_versions(training_paths(read.parts)),
         evaluation_data=data_versions(evaluation_paths(params.evaluation)),
         code=code_digest(),
         libraries={name: version(name) for name in LIBRARIES},

@@ -13,7 +13,7 @@ import torch.distributed as dist
 from components.errors import exit_on_error
 from components.processes import end_with_parent
 from components.training.job import Failure, Job, MetricsFile
-from components.training.run import train
+from components.training.run import train_run
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
         with (folder / ".training.lock").open("w") as lock:
             if rank == 0:  # an earlier first process may still be about to end; it must not write any more
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            train(job.spec, job.layout, folder, MetricsFile(folder))
+            train_run(job.spec, job.layout, folder, MetricsFile(folder))
     except BaseException as error:
         Failure.of(rank, error).note(folder)
         raise

@@ -14,7 +14,7 @@ from components.config.training import Layout
 from components.errors import ConfigError, CseflowError
 from components.processes import end_with_parent, usable_cores
 from components.training.job import Failure, Job, MetricsReader
-from components.training.run import SUMMARY, TrainingSummary, train
+from components.training.run import SUMMARY, TrainingSummary, train_run
 from components.training.trainer import Record
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ ENDING_SECONDS = 60  # for torchrun to end its processes
 
 
 def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummary:
-    """`components.training.run.train`, shared out among the processes of the job's layout.
+    """`components.training.run.train_run`, shared out among the processes of the job's layout.
 
     The first of them writes checkpoints, encoder and metrics into `folder`, which all nodes must see; `record` is given
     the metrics here. Processes end when this one does, and with it when it is interrupted.
@@ -35,7 +35,7 @@ def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummar
     """
     finished = folder / SUMMARY
     if job.processes == 1 or not job.spec.variant.objective or finished.is_file():
-        return train(job.spec, job.layout, folder, record)
+        return train_run(job.spec, job.layout, folder, record)
     folder.mkdir(parents=True, exist_ok=True)
     job.write(folder)
     if job.layout.nodes > 1:

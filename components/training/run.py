@@ -11,12 +11,13 @@ from transformers import set_seed
 
 from components import paths
 from components.augmentation.tokens import tokenise
+from components.config import Params, VariantSettings
 from components.config.training import Layout
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
-from components.spec import RunSpec
+from components.spec import RunSettings
 from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
@@ -41,7 +42,7 @@ class TrainingSummary:
     seconds: float
 
 
-def train(spec: RunSpec, layout: Layout, folder: Path, record: Record) -> TrainingSummary:
+def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -> TrainingSummary:
     """Train a variant in `folder`, or go on where a killed call stopped; the best step by STS-B dev is exported.
 
     `record` is given every metric as it arises; a resumed run may give a step's again, with the same values. Called in
@@ -83,11 +84,16 @@ def train(spec: RunSpec, layout: Layout, folder: Path, record: Record) -> Traini
     return summary
 
 
+def train(params: Params, settings: VariantSettings, seed: int, folder: Path, record: Record) -> TrainingSummary:
+    """`train_run` of a variant's settings, in this process: for notebooks, and data that DVC knows nothing of."""
+    return train_run(RunSettings.of(params, settings, seed), settings.training.layout, folder, record)
+
+
 def _optimise(
     encoder: SentenceEncoder,
     parts: list[PartRows],
     trace: Trace,
-    spec: RunSpec,
+    spec: RunSettings,
     layout: Layout,
     folder: Path,
     record: Record,

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from components.config import load_params
-from components.config.training import Layout
-from components.runs.specify import specify
+from components.config import load_params, variant_settings
 from components.training.run import train
 from components.training.trainer import DivergedError
 from tests.project import REPOSITORY, make_project
@@ -32,7 +30,8 @@ def run(variant: str, folder: str, **overrides: object) -> tuple[dict[str, list[
         for name, value in values.items():
             points.setdefault(name, []).append((step, value))
 
-    train(specify(load_params(), variant, 0, overrides), Layout(), Path(folder), record)
+    params = load_params()
+    train(params, variant_settings(params, variant, overrides), 0, Path(folder), record)
     return points, Path(folder)
 
 
@@ -96,11 +95,10 @@ def kill_at_checkpoint(variant: str, folder: str, step: int) -> None:
     """Train in a process of its own and kill -9 it as soon as the checkpoint of `step` is complete."""
     program = (
         "from pathlib import Path\n"
-        "from components.config import load_params\n"
-        "from components.config.training import Layout\n"
-        "from components.runs.specify import specify\n"
+        "from components.config import load_params, variant_settings\n"
         "from components.training.run import train\n"
-        f"train(specify(load_params(), {variant!r}), Layout(), Path({folder!r}), lambda values, step: None)\n"
+        f"params = load_params(); settings = variant_settings(params, {variant!r})\n"
+        f"train(params, settings, 0, Path({folder!r}), lambda values, step: None)\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL

@@ -7,9 +7,7 @@ from typing import Any
 import pytest
 from sentence_transformers import SentenceTransformer
 
-from components.config import load_params
-from components.config.training import Layout
-from components.runs.specify import specify
+from components.config import load_params, variant_settings
 from components.training.model import ContrastiveModel
 from components.training.run import TrainingSummary, train
 from tests.project import REPOSITORY, make_project
@@ -31,7 +29,7 @@ def two_steps(variant: str, folder: Path) -> tuple[dict[str, list[float]], Train
     if any(part.rows is None and part.set == "corpus" for part in params.variants[variant].data):
         rows = sum(part.rows or 0 for part in params.variants[variant].data)
         overrides["sentences"] = 2 * (overrides["batch_size"] - rows)
-    return curves, train(specify(params, variant, 0, overrides), Layout(), folder, record)
+    return curves, train(params, variant_settings(params, variant, overrides), 0, folder, record)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
