@@ -5,9 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from components.secrets import without_secrets
+
 
 class CseflowError(Exception):
-    """A foreseen failure. Its text is shown to the user as it stands, without a traceback."""
+    """A foreseen failure. Its text is shown to the user as it stands, without a traceback and without secrets."""
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(without_secrets(part) if isinstance(part, str) else part for part in parts))
 
 
 class ConfigError(CseflowError):

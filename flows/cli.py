@@ -119,7 +119,7 @@ def _number(text: str, what: str, least: int, most: int) -> int:
 
 def _experiment(chosen: argparse.Namespace) -> None:
     from components.config import load_params, variant_settings
-    from components.tracking.store import is_server, tracking_uri
+    from components.tracking.store import is_server, shown_uri
 
     params = load_params()
     for variant in chosen.variants or params.experiment.variants:
@@ -137,7 +137,7 @@ def _experiment(chosen: argparse.Namespace) -> None:
     say(f"\nReport:            {done.page}\n")
     here = Path(sys.executable).parent
     tools = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    uri = tracking_uri()
+    uri = shown_uri()
     say(f"MLflow's UI:       {uri if is_server(uri) else f'{tools}/mlflow ui --backend-store-uri {uri}'}\n")
     say(
         f'Load the champion: {tools}/python -c "import mlflow; '
@@ -190,7 +190,12 @@ def _rollback(chosen: argparse.Namespace) -> None:
 def _deliver(chosen: argparse.Namespace) -> None:
     from components import paths
     from components.tracking.delivery import deliver, pending
+    from components.tracking.relocation import relocate
+    from components.tracking.store import sqlite_file, tracking_uri
 
+    database = sqlite_file(tracking_uri())
+    if database is not None:
+        relocate(database)
     waiting = pending(paths.RUNS)
     for folder in waiting:
         sys.stdout.write(f"{folder}: {deliver(folder).sent} records in MLflow\n")

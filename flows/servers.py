@@ -21,6 +21,7 @@ import psutil
 
 from components.errors import CseflowError
 from components.files import written_whole
+from components.tracking.relocation import relocate
 from components.tracking.store import locked
 from flows.orchestration import MARK, SETTINGS, tracked
 
@@ -84,6 +85,7 @@ def up(prefect_port: int, mlflow_port: int, gpus: Sequence[str] | None, servers:
         os.environ.setdefault("PREFECT_API_AUTH_STRING", server_auth)  # what workers say to it
     with locked(STATE / "servers.lock"):
         if servers:
+            relocate(Path.cwd() / "mlflow.db")  # the server would go by what a moved project's store says
             # The ports of servers that run count, whatever is asked for now.
             ports = {name: int(known.url.rpartition(":")[2]) for name, known in _running().items() if known.url}
             both = _servers(ports.get("prefect", prefect_port), ports.get("mlflow", mlflow_port))

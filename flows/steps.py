@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from components.errors import UnreachableError
+from components.secrets import without_secrets
 
 KEPT = ("runs", "reports")
 PULLS = 3
@@ -65,7 +66,7 @@ def data() -> None:
             pulled = _dvc("pull")
         if pulled.returncode == 0:
             return
-        log.warning("dvc pull failed: %s", pulled.stderr.strip()[-500:], extra=_run())
+        log.warning("dvc pull failed: %s", without_secrets(pulled.stderr.strip()[-500:]), extra=_run())
         if attempt + 1 < PULLS:
             time.sleep(PAUSE * 3**attempt)
 

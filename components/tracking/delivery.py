@@ -15,14 +15,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from components.errors import CseflowError, DataError
+from components.evaluation.sts_data import DEV
 from components.files import written_whole
+from components.secrets import without_secrets
 from components.tracking import tags
 from components.tracking.encoder_model import log_encoder
 from components.tracking.journal import JOURNAL, Record, records
-from components.tracking.store import connect, experiment_id, is_server, locked, probe, tracking_uri
+from components.tracking.runs import BEST_STEP
+from components.tracking.store import connect, experiment_id, is_server, locked, probe, shown_uri, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
 STATE = "delivery.json"
@@ -31,7 +35,10 @@ METRICS_PER_BATCH = 1000  # MLflow's limits of one request
 PARAMS_PER_BATCH = 100
 PARAM_LENGTH = 6000
 TAG_LENGTH = 8000
+# Metrics that tell something of the encoder that a run hands on, not of its training alone.
+_OF_THE_MODEL = ("geometry/", "length_bias/", "rfd/", "sts/", "transfer/")
 _POLL_SECONDS = 1.0
+_INTERRUPTED_SECONDS = 2.0  # that a block left by Ctrl-C or a signal waits for what is on its way
 _LONGEST_PAUSE = 60.0
 _THREAD = "mlflow-delivery"
 
@@ -61,7 +68,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class _State:
-    """How far the journal has come in the store `uri`; `offset` in bytes."""
+    """How far the journal has come in the store `uri` (without passwords); `offset` in bytes."""
 
     uri: str
     run_id: str | None = None
@@ -86,7 +93,7 @@ def deliver(folder: Path | str) -> Delivered:
     except (CseflowError, MemoryError):
         raise
     except Exception as error:
-        raise CseflowError(f"MLflow at {tracking_uri()} failed on {folder}: {error}; run it again to go on") from error
+        raise CseflowError(f"MLflow at {shown_uri()} failed on {folder}: {error}; run it again to go on") from error
     return courier.outcome()
 
 
@@ -103,12 +110,13 @@ class Delivery:
     """Deliver a journal from a background thread while the block runs; `result` holds the outcome afterwards.
 
     Nothing that happens there reaches the block: a server that is slow, dead or wrong costs one warning, another one
-    tells when it is back. On leaving, what is left is sent if the server answers, for at most `final_seconds`.
+    tells when it is back. On leaving, what is left is sent if the server answers. That takes as long as bytes move: a
+    request that stands still for MLFLOW_HTTP_REQUEST_TIMEOUT seconds (120) ends it, and the rest waits on disk. Left by
+    an exception that is no error, such as KeyboardInterrupt, it waits for two seconds at most.
     """
 
-    def __init__(self, folder: Path | str, *, final_seconds: float = 120.0) -> None:
+    def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self.final_seconds = final_seconds
         self._courier = _Courier(self.folder)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name=_THREAD, daemon=True)
@@ -132,7 +140,8 @@ class Delivery:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._closing.set()
-        self._thread.join(self.final_seconds)
+        stopped = error is not None and not isinstance(error, Exception)
+        self._thread.join(_INTERRUPTED_SECONDS if stopped else None)
         outcome = self.result
         if outcome.kept:
             log.warning("%d records of %s are not in MLflow yet; they are kept there", outcome.kept, self.folder)
@@ -146,14 +155,14 @@ class Delivery:
                     self._courier.check_server()
                 self._courier.send_all()
                 if lost_since is not None:
-                    log.warning("MLflow at %s answers again: nothing was lost", tracking_uri())
+                    log.warning("MLflow at %s answers again: nothing was lost", shown_uri())
                 lost_since, pause = None, _POLL_SECONDS
             except Exception as error:
                 if lost_since is None:
                     log.warning(
                         "MLflow at %s does not take records (%s); the run goes on, they wait in %s",
-                        tracking_uri(),
-                        " ".join(str(error).split())[:300],
+                        shown_uri(),
+                        without_secrets(" ".join(str(error).split())[:300]),
                         self.folder / JOURNAL,
                     )
                     lost_since, pause = time.monotonic(), _POLL_SECONDS
@@ -212,7 +221,7 @@ class _Courier:
     def _state(self, client: "MlflowClient") -> _State | None:
         """The state with the run found or made in this store; None before the journal has started."""
         state = _read_state(self.folder)
-        if state.uri == tracking_uri() and self._verified:
+        if state.uri == shown_uri() and self._verified:
             return state
         found = _ensure_run(client, self.folder, state)
         self._verified = found is not None
@@ -224,7 +233,10 @@ def _ensure_run(client: "MlflowClient", folder: Path, state: _State) -> _State |
     start = next((record for record, _ in records(folder / JOURNAL)), None)
     if start is None:
         return None
-    if state.uri == tracking_uri() and state.run_id and _is_alive(client, state.run_id):
+    if state.run_id and _is_alive(client, state.run_id):
+        if state.uri != shown_uri():  # the same store by another address: moved, or behind a server by now
+            state = replace(state, uri=shown_uri())
+            _write_state(folder, state)
         return state
     experiment = experiment_id(client, start["experiment"])
     known = client.search_runs([experiment], f"tags.`{tags.JOURNAL}` = '{start['journal']}'", max_results=1)
@@ -235,7 +247,7 @@ def _ensure_run(client: "MlflowClient", folder: Path, state: _State) -> _State |
             parent = _parent_run(client, folder / start["parent"])
             own |= {tags.PARENT: parent} if parent else {}
         run_id = client.create_run(experiment, start_time=start["time"], tags=own, run_name=start["name"]).info.run_id
-    state = _State(tracking_uri(), run_id)
+    state = _State(shown_uri(), run_id)
     _write_state(folder, state)
     return state
 
@@ -305,6 +317,40 @@ def _send_metrics(client: "MlflowClient", run_id: str, batch: list[Record]) -> N
         client.log_batch(run_id, metrics=piece, synchronous=True)
 
 
+def _points_of_the_model(folder: Path) -> "list[Metric]":
+    """The run's points that describe the encoder it hands on, each with the data set that it was measured on.
+
+    Of a curve that is the point at the step whose weights were exported, of anything else the last one.
+    """
+    from mlflow.entities import Metric
+
+    points: dict[str, dict[int, tuple[float, int]]] = {}  # key → step → value, time
+    digests: dict[str, str] = {}
+    for record, _ in records(folder / JOURNAL):
+        if record["kind"] == "start":
+            digests = {item["name"]: item["digest"] for item in record["datasets"]}
+        elif record["kind"] == "metrics":
+            for key, value in record["values"].items():
+                points.setdefault(key, {})[record["step"]] = (value, record["time"])
+    best = int(next((value for value, _ in points.get(BEST_STEP, {}).values()), 0))
+    found = []
+    for key, by_step in points.items():
+        if key.startswith(_OF_THE_MODEL):
+            step = best if best in by_step else max(by_step)
+            value, moment = by_step[step]
+            name = _measured_on(key)
+            digest = digests.get(name)
+            found.append(Metric(key, value, moment, step, dataset_name=digest and name, dataset_digest=digest))
+    return found
+
+
+def _measured_on(key: str) -> str:
+    """The name of the data set that a metric is measured on, whether or not there is one."""
+    kind, _, rest = key.partition("/")
+    data = rest.partition("/")[0].replace("stsb-dev", DEV)
+    return f"sts/{data}.parquet" if kind in ("sts", "length_bias", "geometry") else f"{kind}/{data}"
+
+
 def _send_one(client: "MlflowClient", run_id: str, folder: Path, record: Record) -> None:
     match record["kind"]:
         case "start":
@@ -320,7 +366,7 @@ def _send_one(client: "MlflowClient", run_id: str, folder: Path, record: Record)
             else:
                 client.log_artifact(run_id, str(_existing(path)), place)
         case "model":
-            log_encoder(client, run_id, _existing(folder / record["path"]))
+            log_encoder(client, run_id, _existing(folder / record["path"]), _points_of_the_model(folder))
         case "finish":
             client.set_terminated(run_id, record["status"], end_time=record["time"])
         case "resume":
@@ -382,7 +428,7 @@ def _read_state(folder: Path) -> _State:
     try:
         return _State(**json.loads((folder / STATE).read_text()))
     except FileNotFoundError:
-        return _State(tracking_uri())
+        return _State(shown_uri())
 
 
 def _write_state(folder: Path, state: _State) -> None:

@@ -1,18 +1,26 @@
 """The trained encoder as an MLflow model of the sentence_transformers flavor, byte for byte as it was exported."""
 
+import json
+import logging
+import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from components.errors import DataError
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import LoggedModel
+    from mlflow.entities import LoggedModel, Metric
+    from mlflow.models import Model, ModelSignature
 
 NAME = "encoder"
+EXAMPLE = ["A sentence.", "Another one."]
 _REQUIREMENTS = ("sentence-transformers", "torch", "transformers")  # given, or MLflow would run the model to find them
+_SCRATCH = ".mlflow-model"  # in the run's folder
+log = logging.getLogger(__name__)
 
 
 class _Exported:
@@ -22,37 +30,74 @@ class _Exported:
         self.folder = folder
 
     def save(self, path: str) -> None:
-        shutil.copytree(self.folder, path)
+        shutil.copytree(self.folder, path, copy_function=_link)
 
     def modules(self) -> Iterator[Any]:
         return iter(())
 
 
-def log_encoder(client: "MlflowClient", run_id: str, folder: Path) -> str:
-    """Log the sentence-transformers `folder` as the model of the run; doing it again replaces its files. Its id."""
-    from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+def log_encoder(client: "MlflowClient", run_id: str, folder: Path, metrics: "Sequence[Metric]" = ()) -> str:
+    """Log the sentence-transformers `folder` as the model of the run; doing it again replaces its files. Its id.
+
+    The model gets the run's parameters and its own tags (`cse.…`), an input example, and a signature: strings in,
+    float32 of shape (-1, dim) out. `metrics`, points that the run has already, are linked to it.
+    """
+    from mlflow.entities import LoggedModelOutput, LoggedModelStatus, Metric
     from mlflow.models import Model
-    from mlflow.sentence_transformers import save_model
 
     run = client.get_run(run_id)
     model = logged_encoder(client, run_id) or client.create_logged_model(
-        experiment_id=run.info.experiment_id, name=NAME, source_run_id=run_id, tags=_own_tags(run.data.tags)
+        experiment_id=run.info.experiment_id,
+        name=NAME,
+        source_run_id=run_id,
+        tags=_own_tags(run.data.tags),
+        params=run.data.params,
     )
-    with tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
-        local = Path(scratch) / "model"
-        save_model(
-            _Exported(folder),
-            str(local),
-            mlflow_model=Model(
-                artifact_path=model.artifact_location, model_uuid=model.model_id, run_id=run_id, model_id=model.model_id
-            ),
-            pip_requirements=[f"{name}=={version(name)}" for name in _REQUIREMENTS],
+    scratch = folder.parent / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        # Its own place is not said: that changes when the project is moved.
+        _save(folder, scratch, Model(artifact_path=NAME, run_id=run_id, model_id=model.model_id))
+        client.log_model_artifacts(model.model_id, str(scratch))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    linked = [
+        Metric(
+            point.key,
+            point.value,
+            point.timestamp,
+            point.step,
+            model_id=model.model_id,
+            dataset_name=point.dataset_name,
+            dataset_digest=point.dataset_digest,
         )
-        client.log_model_artifacts(model.model_id, str(local))
+        for point in metrics
+    ]
+    if linked:
+        client.log_batch(run_id, metrics=linked, synchronous=True)
     if model.status != LoggedModelStatus.READY:
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return model.model_id
+
+
+def _save(folder: Path, into: Path, description: "Model") -> None:
+    from mlflow.sentence_transformers import save_model
+
+    options = {
+        "mlflow_model": description,
+        "signature": _signature(embedding_dimension(folder)),
+        "input_example": EXAMPLE,
+        "pip_requirements": [f"{name}=={version(name)}" for name in _REQUIREMENTS],
+    }
+    try:
+        save_model(_Exported(folder), str(into), **options)
+    except (AttributeError, TypeError) as error:
+        from sentence_transformers import SentenceTransformer
+
+        log.warning("this MLflow saves no exported folder as it is (%s): the encoder is loaded and saved again", error)
+        shutil.rmtree(into)
+        save_model(SentenceTransformer(str(folder), device="cpu"), str(into), **options)
 
 
 def logged_encoder(client: "MlflowClient", run_id: str) -> "LoggedModel | None":
@@ -64,5 +109,39 @@ def logged_encoder(client: "MlflowClient", run_id: str) -> "LoggedModel | None":
     return found[0] if found else None
 
 
+def embedding_dimension(folder: Path) -> int:
+    """The length of the vectors that the sentence-transformers `folder` gives, read from its modules' configurations.
+
+    Raises:
+        DataError: no module says it.
+    """
+    modules = json.loads((folder / "modules.json").read_text())
+    for module in reversed(modules):
+        path = folder / module["path"] / "config.json"
+        settings = json.loads(path.read_text()) if path.is_file() else {}
+        for key in ("out_features", "embedding_dimension", "word_embedding_dimension", "hidden_size"):
+            if isinstance(settings.get(key), int):
+                return int(settings[key])
+    raise DataError(f"{folder}: no module in modules.json names the length of its vectors")
+
+
+def _signature(dimension: int) -> "ModelSignature":
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    return ModelSignature(
+        inputs=Schema([ColSpec("string")]), outputs=Schema([TensorSpec(np.dtype("float32"), (-1, dimension))])
+    )
+
+
 def _own_tags(tags: dict[str, str]) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.startswith("cse.")}
+
+
+def _link(source: str, target: str) -> None:
+    """A hard link where the file system has them: weights are large, and what is saved is only read, to be uploaded."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)

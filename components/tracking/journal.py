@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from components.errors import CseflowError, DataError
+from components.secrets import without_secrets
 
 JOURNAL = "journal.jsonl"
 Status = Literal["FINISHED", "FAILED", "KILLED"]
@@ -37,7 +38,8 @@ class Journal:
     """The record of one run in `folder`/journal.jsonl; opening an existing one continues it.
 
     A line that a kill has torn is cut off. A metric point that is already there, by name and step, is not recorded
-    again: a training that resumes from a checkpoint repeats the steps after it with identical values.
+    again: a training that resumes from a checkpoint repeats the steps after it with identical values. The user and
+    password of a URI and the values of secret variables are recorded as `***`.
 
     Raises:
         DataError: the journal is damaged elsewhere than in its last line.
@@ -141,9 +143,10 @@ class Journal:
     def _append(self, record: Record, *, sync: bool = False) -> None:
         if self._started is None and record["kind"] != "start":
             raise CseflowError(f"the journal in {self.folder} has not been started: call start() first")
-        record = {"time": int(time.time() * 1000), **record}
+        record = {"time": int(time.time() * 1000), **(record if record["kind"] == "metrics" else _redacted(record))}
+        line = json.dumps(record, ensure_ascii=False)
         with self._lock:
-            self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")  # one write: whole or last
+            self._file.write(line.encode() + b"\n")  # one write: whole or last
             self._take_in(record)
             if sync or time.monotonic() - self._synced > _SYNC_SECONDS:
                 os.fsync(self._file.fileno())
@@ -198,6 +201,14 @@ def flatten(nested: Mapping[str, Any]) -> dict[str, str]:
     for name, value in nested.items():
         walk(str(name), value)
     return flat
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return without_secrets(value)
+    if isinstance(value, Mapping):
+        return {key: _redacted(item) for key, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from components.evaluation.predictions import Scores, load_predictions
 from components.evaluation.result import RunResult
 from components.tracking import tags
-from components.tracking.store import connect, foreseen, is_server, tracking_uri
+from components.tracking.store import connect, foreseen, is_server, require_active, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,12 +21,17 @@ BEST_STEP = "train/best_step"  # the step whose weights were exported
 
 
 def find_finished(experiment: str, fingerprint: str) -> str | None:
-    """The newest FINISHED run of `experiment` that was made of the same code, data, parameters and seed."""
+    """The newest FINISHED run of `experiment` that was made of the same code, data, parameters and seed.
+
+    Raises:
+        CseflowError: the experiment was deleted: nothing new could be delivered to it.
+    """
     client = connect()
     with foreseen():
         found = client.get_experiment_by_name(experiment)
         if found is None:
             return None
+        require_active(found)
         wanted = f"tags.`{tags.FINGERPRINT}` = '{fingerprint}' AND attributes.status = 'FINISHED'"
         runs = client.search_runs([found.experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
     return runs[0].info.run_id if runs else None

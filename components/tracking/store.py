@@ -7,29 +7,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from components.errors import CseflowError, UnreachableError
 from components.files import written_whole
 from components.processes import spare_loopback
+from components.secrets import without_secrets
+from components.tracking.relocation import ARTIFACTS, relocate
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 PROBE_SECONDS = 5
-# MLflow's own defaults wait four minutes for a dead server. What the user has set stays.
+# What the user has set stays. MLFLOW_HTTP_REQUEST_TIMEOUT, 120 seconds by default, is how long a server may be silent:
+# as long as bytes move, no request ends. By MLflow's own retries a dead server would be waited for for many minutes.
 _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
 def tracking_uri() -> str:
-    """`MLFLOW_TRACKING_URI`, or the SQLite file mlflow.db of the working folder by its absolute path."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+    """`MLFLOW_TRACKING_URI`, or the SQLite file mlflow.db of the working folder by its absolute path.
+
+    A server's comes without user and password, which `connect` hands to MLflow aside. A data base's own may hold some:
+    show `shown_uri` instead.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{Path('mlflow.db').absolute()}"
+    return _without_user(uri) if is_server(uri) else uri
+
+
+def shown_uri() -> str:
+    """`tracking_uri` as it may be printed and kept: without a password."""
+    return without_secrets(tracking_uri())
+
+
+def registry_uri() -> str:
+    """`MLFLOW_REGISTRY_URI`, by default the tracking store."""
+    return os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri()
 
 
 def is_server(uri: str) -> bool:
@@ -46,6 +65,7 @@ def connect() -> "MlflowClient":
     spare_loopback()
     for key, value in _ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    os.environ |= _credentials()
     from mlflow import MlflowClient
 
     for talkative in ("alembic", "mlflow.store.db.utils"):  # a hundred lines on the first day of a store
@@ -55,7 +75,7 @@ def connect() -> "MlflowClient":
         probe(uri)
     with foreseen():
         _set_up(uri)
-        client = MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI") or uri)
+        client = MlflowClient(tracking_uri=uri, registry_uri=registry_uri())
         client.search_experiments(max_results=1)
     return client
 
@@ -66,15 +86,13 @@ def probe(uri: str) -> None:
     Raises:
         UnreachableError: nothing does.
     """
-    from mlflow.exceptions import MlflowException
-    from mlflow.utils.credentials import get_default_host_creds
-    from mlflow.utils.rest_utils import http_request
+    import requests
 
     try:
-        http_request(
-            get_default_host_creds(uri), "/health", "GET", timeout=PROBE_SECONDS, max_retries=0, raise_on_status=False
-        )
-    except (MlflowException, OSError) as error:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=PROBE_SECONDS)
+    except requests.exceptions.SSLError:
+        return  # something answers; what is wrong with its certificate, MLflow says
+    except (requests.RequestException, OSError) as error:
         raise UnreachableError(
             f"no MLflow server answers at {uri}: start it, or unset MLFLOW_TRACKING_URI to use ./mlflow.db "
             f"({_reason(error)})"
@@ -98,12 +116,37 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another run was quicker
                 raise
             found = client.get_experiment_by_name(name)
-    if found is None or found.lifecycle_stage == "deleted":
-        raise CseflowError(
-            f"the MLflow experiment {name!r} was deleted: restore it (mlflow experiments restore), or name another in "
-            "params.yaml under tracking.experiment"
-        )
+    if found is None:
+        raise CseflowError(f"the MLflow experiment {name!r} came and went: is someone deleting it? Run it again")
+    require_active(found)
     return found.experiment_id
+
+
+def require_active(experiment: "Experiment") -> None:
+    """Raise CseflowError, with the way on, where an experiment was deleted."""
+    if experiment.lifecycle_stage == "deleted":
+        raise CseflowError(
+            f"the MLflow experiment {experiment.name!r} was deleted: restore it (mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}), or name another in params.yaml under tracking.experiment"
+        )
+
+
+@contextmanager
+def process_store() -> Iterator[None]:
+    """Have MLflow's own global store be ours, for the calls that go by it whatever client makes them.
+
+    Without, a folder `mlruns` in the project, or an earlier `mlflow.set_tracking_uri`, would send them elsewhere.
+    """
+    import mlflow
+
+    variable = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(tracking_uri())
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # goes by the variable again, which it also removes
+        if variable is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = variable
 
 
 @contextmanager
@@ -116,11 +159,14 @@ def foreseen() -> Iterator[None]:
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        passing = isinstance(error, RequestException | OperationalError) or (
-            isinstance(error, MlflowException) and error.get_http_status_code() >= 500 and is_server(tracking_uri())
+        status = error.get_http_status_code() if isinstance(error, MlflowException) else 0
+        passing = (
+            isinstance(error, RequestException | OperationalError)
+            or status == 503  # also an SQLite file that stayed locked
+            or (status >= 500 and is_server(tracking_uri()))
         )
         kind = UnreachableError if passing else CseflowError
-        raise kind(f"MLflow at {tracking_uri()} could not do it: {_reason(error)}") from error
+        raise kind(f"MLflow at {shown_uri()} could not do it: {_reason(error)}") from error
 
 
 @contextmanager
@@ -133,30 +179,46 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _set_up(uri: str) -> None:
-    """Make the tables of a new SQLite store, whole or not at all.
+    """Make the tables of a new SQLite store, whole or not at all; have one that was moved lead to its new folder.
 
     MLflow makes them where they are to stay, by dozens of migrations: two first runs at once, or one that is killed,
     would leave a store that can't be opened any more.
     """
     from mlflow import MlflowClient
 
-    path = _sqlite_file(uri)
-    if path is None or path.exists():
+    path = sqlite_file(uri)
+    if path is None:
         return
-    with locked(path.with_name(f"{path.name}.lock")):
-        if not path.exists():
-            with written_whole(path) as aside:
-                MlflowClient(f"sqlite:///{aside}").search_experiments(max_results=1)
+    if not path.exists():
+        with locked(path.with_name(f"{path.name}.lock")):
+            if not path.exists():
+                with written_whole(path) as aside:
+                    MlflowClient(f"sqlite:///{aside}").search_experiments(max_results=1)
+    relocate(path)
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    name = uri.removeprefix("sqlite:///")
-    return Path(name).absolute() if name not in (uri, "", ":memory:") else None
+def sqlite_file(uri: str) -> Path | None:
+    """The absolute path of an SQLite store, None for any other."""
+    name = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(name).absolute() if uri.startswith("sqlite:///") and name not in ("", ":memory:") else None
 
 
 def _local_artifacts(uri: str) -> str | None:
-    path = _sqlite_file(uri)  # a server or a shared data base has its own place for artifacts
-    return None if path is None else path.with_name("mlartifacts").as_uri()
+    path = sqlite_file(uri)  # a server or a shared data base has its own place for artifacts
+    return None if path is None else path.with_name(ARTIFACTS).as_uri()
+
+
+def _without_user(uri: str) -> str:
+    parts = urlsplit(uri)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _credentials() -> dict[str, str]:
+    """User and password of `MLFLOW_TRACKING_URI` as the variables that MLflow reads: no message shows those."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    parts = urlsplit(uri) if is_server(uri) else urlsplit("")
+    named = {"MLFLOW_TRACKING_USERNAME": parts.username, "MLFLOW_TRACKING_PASSWORD": parts.password}
+    return {name: unquote(value) for name, value in named.items() if value}
 
 
 def _reason(error: Exception) -> str:

@@ -9,6 +9,7 @@ FLOW_RUN = "cse.prefect_flow_run"
 DATA_VERSION = "cse.data.version"  # digest of all data sets in dvc.lock
 VALIDATION = "cse.validation."  # + kind of data set: "passed" or "failed"
 SUCCEEDS = "cse.succeeds"  # on a model version: the champion it followed
+MODEL_ID = "cse.model_id"  # on a model version: the logged model that it was made of
 NOTE = "mlflow.note.content"  # MLflow's own: a description, in Markdown
 PARENT = "mlflow.parentRunId"  # MLflow's own, for nesting
 

@@ -2,13 +2,18 @@ import json
 import logging
 import shutil
 import socket
+import sqlite3
+import threading
 import time
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from server import Server, free_port, until
+from slow import SlowProxy
+from urllib3.connection import HTTPConnection
 
 from components.errors import CseflowError, DataError
 from components.tracking import store
@@ -75,10 +80,16 @@ def test_a_server_that_dies_in_the_middle_costs_neither_training_nor_results(
 
 def test_an_encoder_goes_through_a_server_and_back(server: Server, tiny_encoder: Path, tmp_path: Path) -> None:
     with Journal(tmp_path / "a") as journal:
-        journal.start("a", "test")
+        journal.start("a", "test", params={"seed": 0})
+        journal.metrics({"sts/STSB": 82.0}, 1)
+        (tmp_path / "predictions.parquet").touch()
+        journal.artifact(tmp_path / "predictions.parquet", "scores")
         journal.model(tiny_encoder)
     run_id = str(deliver(tmp_path / "a").run_id)
     promoted = promote("cse-encoder", run_id, report_markdown="")
+    experiment = connect().get_run(run_id).info.experiment_id
+    (found,) = connect().search_logged_models([experiment], "metrics.`sts/STSB` > 80")
+    assert found.source_run_id == run_id and found.params == {"seed": "0"}
     copy = local_copy("models:/cse-encoder@champion", tmp_path / "copy")
     assert champion("cse-encoder") == promoted
     assert (copy / "model.safetensors").read_bytes() == (tiny_encoder / "model.safetensors").read_bytes()
@@ -113,6 +124,70 @@ def test_a_server_that_accepts_and_never_answers_does_not_hold_the_run(
     assert delivery.result.kept == 5 and delivery.result.run_id is None
 
 
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Seconds that a silent server is waited for, through buffers that are small as the rates of these tests are."""
+    small = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]
+    monkeypatch.setattr(HTTPConnection, "default_socket_options", small)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
+    return 2
+
+
+def with_a_megabyte(folder: Path) -> Path:
+    with Journal(folder) as journal:
+        journal.start(folder.name, "test")
+        (folder / "weights").write_bytes(bytes(1 << 20))
+        journal.artifact(folder / "weights")
+        journal.finish()
+    return folder
+
+
+def test_an_upload_that_moves_has_no_deadline(
+    server: Server, impatient: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SlowProxy(server.port, rate=250_000) as slow:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", slow.uri)
+        before = time.perf_counter()
+        with Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
+            pass
+        assert delivery.result.complete and time.perf_counter() - before > 2 * impatient
+
+
+def test_an_upload_that_stands_still_is_given_up_and_kept(
+    server: Server, impatient: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SlowProxy(server.port, rate=1e9, limit=500_000) as stuck:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", stuck.uri)
+        before = time.perf_counter()
+        with Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
+            pass
+        assert delivery.result.kept == 2 and time.perf_counter() - before < 30
+        stuck.limit = float("inf")
+        assert deliver(tmp_path / "runs" / "a").complete
+
+
+def test_a_run_that_is_interrupted_does_not_wait_for_an_upload(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SlowProxy(server.port, rate=30_000) as slow:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", slow.uri)
+        with pytest.raises(KeyboardInterrupt), Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
+            until(lambda: delivery.run_id is not None)
+            before = time.perf_counter()
+            raise KeyboardInterrupt
+        assert time.perf_counter() - before < 10 and not delivery.result.complete
+
+
+def test_a_locked_data_base_is_waited_for(mlflow_store: str, tmp_path: Path) -> None:
+    connect()
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", check_same_thread=False)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(7, other.rollback)  # longer than SQLite's own 5 seconds
+        release.start()
+        assert deliver(recorded(tmp_path / "runs" / "a")).complete
+        release.join()
+
+
 def test_later_delivery_to_a_dead_server_says_what_to_do(dead_server: str, tmp_path: Path) -> None:
     with pytest.raises(CseflowError, match=f"no MLflow server answers at {dead_server}: start it, or unset"):
         deliver(recorded(tmp_path / "a"))
@@ -127,7 +202,7 @@ def test_sending_again_after_a_crash_doubles_nothing(mlflow_store: str, tiny_enc
     folder = tmp_path / "runs" / "a"
     with Journal(folder) as journal:
         journal.start("a", "test", datasets=[DatasetVersion("corpus", "0" * 32, "data/corpus")])
-        journal.metrics({"loss": 1.0}, 1)
+        journal.metrics({"loss": 1.0, "sts/STSB": 80.0}, 1)
         journal.model(tiny_encoder)
         journal.finish()
     first = deliver(folder).run_id
@@ -137,7 +212,8 @@ def test_sending_again_after_a_crash_doubles_nothing(mlflow_store: str, tiny_enc
     run = client.get_run(first)
     assert second == first and len(client.search_runs([run.info.experiment_id])) == 1
     assert steps_of(first) == Counter([1])
-    assert len(client.search_logged_models([run.info.experiment_id])) == 1
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert [metric.key for metric in model.metrics] == ["sts/STSB"] and steps_of(first, "sts/STSB") == Counter([1])
     assert len(run.outputs.model_outputs) == 1 and len(run.inputs.dataset_inputs) == 1
 
 

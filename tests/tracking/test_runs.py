@@ -61,6 +61,13 @@ def test_an_unknown_experiment_has_no_finished_run(mlflow_store: str) -> None:
     assert find_finished("nothing", "f") is None
 
 
+def test_a_deleted_experiment_is_found_out_before_anything_is_trained(mlflow_store: str, tmp_path: Path) -> None:
+    finished(tmp_path / "a")
+    connect().delete_experiment(connect().get_experiment_by_name("test").experiment_id)
+    with pytest.raises(CseflowError, match="experiment 'test' was deleted: restore it"):
+        find_finished("test", "f")
+
+
 def test_dev_and_geometry_are_those_of_the_exported_step(mlflow_store: str, tmp_path: Path) -> None:
     with Journal(tmp_path / "a") as journal:
         journal.start("a", "test")
