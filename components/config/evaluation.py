@@ -10,6 +10,9 @@ StsTask = Literal["STS12", "STS13", "STS14", "STS15", "STS16", "STSB", "SICKR"]
 TransferTask = Literal["MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC"]
 
 
+Classifier = Literal["adam", "sklearn"]
+
+
 class Geometry(Section):
     """Alignment and uniformity (Wang & Isola 2020) as NGCSE samples them; scores on STS-B's 0–5 scale."""
 
@@ -19,10 +22,14 @@ class Geometry(Section):
 
 
 class Evaluation(Section):
-    """`sts` and `transfer` map a task to the entry of `sources` that holds it; STSB's dev split picks checkpoints."""
+    """`sts` and `transfer` map a task to the entry of `sources` that holds it; STSB's dev split picks checkpoints.
+
+    `transfer_classifier` is SentEval's: `adam`, as in the papers' tables, or `sklearn`, its L-BFGS with another grid.
+    """
 
     sts: dict[StsTask, str]
     transfer: dict[TransferTask, str] = {}
+    transfer_classifier: Classifier = "adam"
     batch_size: Positive = 64
     geometry: Geometry = Geometry()
 

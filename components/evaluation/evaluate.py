@@ -16,7 +16,7 @@ from components.errors import ConfigError, CseflowError, DataError
 from components.evaluation.embed import Encode, Precision, encoder_of
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import StsPairs, load_sts, read_sts, sts_files
-from components.evaluation.transfer import evaluate_transfer, transfer_folder
+from components.evaluation.transfer import SEED, evaluate_transfer, transfer_folder
 from components.files import written_whole
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def run(
 
 
 def evaluate_model(
-    encode: Encode, tasks: Sequence[str] | None = None, senteval: Path | None = None, *, seed: int = 0
+    encode: Encode, tasks: Sequence[str] | None = None, senteval: Path | None = None, *, seed: int = SEED
 ) -> dict[str, float]:
     """Score ×100 of each task, `avg` over the STS tasks, and `transfer_avg` over the transfer tasks, if there are any.
 
@@ -61,7 +61,7 @@ def evaluate_model(
         tasks: of STS12 … STS16, STSB, SICKR (Spearman ×100) and MR, CR, SUBJ, MPQA, SST2, TREC, MRPC (accuracy ×100);
             None takes all whose data are found.
         senteval: folder in SentEval's layout; it comes before data/sts, which holds what `dvc repro` made.
-        seed: of the transfer tasks' folds.
+        seed: of the transfer tasks' folds and classifiers.
 
     Raises:
         ConfigError: an unknown task.

@@ -56,7 +56,8 @@ def measure(
             metrics[f"rfd/{measure_name}"] = relative_fitting_difficulty(heldout, dev)
     transfer: dict[str, Path] = {task: paths.SOURCES / source for task, source in evaluation.transfer.items()}
     if transfer:
-        metrics |= {f"transfer/{task}": score for task, score in evaluate_transfer(encode, transfer).items()}
+        accuracies = evaluate_transfer(encode, transfer, classifier=evaluation.transfer_classifier)
+        metrics |= {f"transfer/{task}": score for task, score in accuracies.items()}
     labelled = dict(training_pairs)
     for task, pairs in tasks.items():
         labelled[task] = sts_pairs(pairs, evaluation.geometry)

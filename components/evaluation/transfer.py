@@ -1,23 +1,22 @@
-"""Transfer tasks: logistic regression on frozen embeddings, in the protocol of SentEval (Conneau & Kiela 2018)."""
+"""Transfer tasks: logistic regression on frozen embeddings, by the protocol of SentEval (Conneau and Kiela 2018)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+from components.config.evaluation import Classifier
 from components.errors import DataError
+from components.evaluation.classifiers import Features, Labels, Parts, Split, accuracy, chosen
 from components.evaluation.embed import Encode, embed_distinct
 from components.evaluation.sts_data import lines_of, senteval_places
 from components.progress import Progress
 
-FOLDS = 10  # of SentEval's cross-validation, the one that scores and the one that chooses the regularisation
-MAX_ITERATIONS = 1000
-STRENGTHS = [2.0**k for k in range(-2, 4)]  # inverse regularisation (C) to choose from, those of SentEval
+FOLDS = 10  # of the cross-validation that scores and of the one that chooses the regularisation, as in the papers
+SEED = 1111  # SentEval's, of folds, initialisation and batches
 
 # Two classes, a file each, the positive one first.
 CLASSES = {
@@ -31,9 +30,6 @@ FOLDERS = {task: folder for task, (folder, *_) in CLASSES.items()} | {
     "TREC": "TREC",
     "MRPC": "MRPC",
 }
-
-Features = NDArray[np.float32]
-Split = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows to fit on, rows to score
 
 
 Example = tuple[str, ...]  # label and sentence, or label and two sentences
@@ -59,29 +55,32 @@ class TransferData(NamedTuple):
     test: Part | None = None
 
 
-def evaluate_transfer(encode: Encode, tasks: Mapping[str, Path], *, seed: int = 0) -> dict[str, float]:
+def evaluate_transfer(
+    encode: Encode, tasks: Mapping[str, Path], *, classifier: Classifier = "adam", seed: int = SEED
+) -> dict[str, float]:
     """Accuracy ×100 of each task (MR, CR, SUBJ, MPQA, SST2, TREC, MRPC) and `transfer_avg`, their mean.
 
-    Embeddings are taken as they are, as SentEval does, and classified by multinomial logistic regression with an L2
-    penalty. MR, CR, SUBJ and MPQA: mean over 10 stratified folds, the penalty chosen by 10-fold cross-validation inside
-    each fold's training part. TREC and MRPC: the penalty chosen by 10-fold cross-validation on the training part; SST2:
-    on its dev part. MRPC's pair (u, v) is classified by |u − v| and u∗v.
+    Embeddings are taken as they are, as SentEval does. MR, CR, SUBJ and MPQA: mean over 10 stratified folds, the
+    regularisation chosen by 10-fold cross-validation inside each fold's training part. TREC and MRPC: the
+    regularisation chosen by 10-fold cross-validation on the training part; SST2: on its dev part. MRPC's pair (u, v) is
+    classified by |u − v| and u∗v. Rows are sorted as SentEval sorts them, so that its folds and batches are ours.
 
     Args:
         tasks: task → SentEval's folder, or the task's own.
-        seed: of the folds.
+        classifier: `adam`, as in the papers, or `sklearn`; see `components.evaluation.classifiers`.
+        seed: of the folds, and of `adam`'s initialisation and batches.
 
     Raises:
-        DataError: a file is missing or broken, by file and line.
+        DataError: a file is missing or broken, by file and line, or there are too few examples for the folds.
     """
     scores: dict[str, float] = {}
     for task, data in {task: read_transfer(task, folder) for task, folder in tasks.items()}.items():
-        parts = [part for part in data if part is not None]
+        parts = [_sorted(part) for part in data if part is not None]
+        labels = _numbered(task, parts, folds=data.dev is None)
         embedded = iter(embed_distinct(encode, *(side for part in parts for side in part.texts)))
         features = [_features(*(next(embedded) for _ in part.texts)) for part in parts]
-        labels = [np.asarray(part.labels) for part in parts]
         with threadpool_limits(1):  # the fits are so small that more threads only wait for each other
-            scores[task] = 100 * _accuracy(task, features, labels, seed)
+            scores[task] = 100 * _accuracy(task, features, labels, classifier, seed)
     if scores:
         scores["transfer_avg"] = float(np.mean(list(scores.values())))
     return scores
@@ -123,19 +122,22 @@ def _files(task: str) -> tuple[str, ...]:
 
 
 def _one_class(path: Path, label: str) -> list[Example]:
-    examples: list[Example] = [(label, line.strip()) for _, line in lines_of(path, "latin-1") if line.strip()]
-    if not examples:
+    examples: list[Example] = [
+        (label, " ".join(line.split())) for _, line in lines_of(path, "latin-1")
+    ]  # empty ones too
+    if not any(text for _, text in examples):
         raise DataError(f"{path} is empty")
     return examples
 
 
 def _labelled(task: str, path: Path) -> list[Example]:
     examples: list[Example] = []
-    for number, line in lines_of(path, "latin-1" if task == "TREC" else "utf-8"):
+    for number, line in lines_of(path, "latin-1" if task == "TREC" else "utf-8-sig"):
         if not line.strip() or (task == "MRPC" and number == 1):  # MRPC has a header
             continue
         try:
-            examples.append(_example(task, line))
+            label, *texts = _example(task, line)
+            examples.append((label, *(" ".join(text.split()) for text in texts)))
         except ValueError:
             raise DataError(f"{path}, line {number}: not in the form of {task}'s data") from None
     if not examples:
@@ -162,35 +164,49 @@ def _features(*sides: Features) -> Features:
     return np.hstack([np.abs(u - v), u * v])
 
 
-def _accuracy(task: str, features: list[Features], labels: list[NDArray[np.str_]], seed: int) -> float:
+def _sorted(part: Part) -> Part:
+    """By number of words, then label, as SentEval sorts."""
+    words = [[len(text.split()) for text in side] for side in part.texts]
+    keys = list(zip(*words, part.labels, strict=True))
+    order = sorted(range(len(part.labels)), key=keys.__getitem__)
+    return Part([part.labels[k] for k in order], [[side[k] for k in order] for side in part.texts])
+
+
+def _numbered(task: str, parts: list[Part], *, folds: bool) -> list[Labels]:
+    """Labels as numbers from 0, by alphabet.
+
+    Raises:
+        DataError: one class alone, or too few examples of every class for the folds.
+    """
+    names = sorted({label for part in parts for label in part.labels})
+    number = {name: k for k, name in enumerate(names)}
+    labels = [np.array([number[label] for label in part.labels], np.intp) for part in parts]
+    least = 2 * FOLDS if folds else 1  # a fold's training part is divided once more
+    if len(set(labels[0])) < 2 or np.bincount(labels[0]).max() < least:
+        raise DataError(
+            f"{task}: {len(labels[0])} training examples of {len(set(labels[0]))} classes are too few: it takes two "
+            f"classes, and {least} examples of one; check that its files are whole"
+        )
+    return labels
+
+
+def _accuracy(task: str, features: list[Features], labels: list[Labels], classifier: Classifier, seed: int) -> float:
     x, y = features[0], labels[0]
     if len(features) == 3:
-        dev = np.arange(len(y), len(y) + len(labels[1]))
-        split = (np.arange(len(y)), dev)
-        strength = _chosen(np.concatenate(features[:2]), np.concatenate(labels[:2]), [split])
-        return _fitted(x, y, strength).score(features[2], labels[2])
+        dev = Parts(x, y, features[1], labels[1])
+        split = (np.arange(len(y)), np.arange(len(y), len(y) + len(labels[1])))
+        both = np.concatenate(features[:2]), np.concatenate(labels[:2])
+        best = chosen(classifier, *both, [split], seed, wide=False)
+        return accuracy(classifier, Parts(x, y, features[2], labels[2]), best, seed, dev)
     if len(features) == 2:
-        return _fitted(x, y, _chosen(x, y, _folds(y, seed))).score(features[1], labels[1])
+        best = chosen(classifier, x, y, Progress(_folds(y, seed), desc=task, unit=" folds"), seed, wide=True)
+        return accuracy(classifier, Parts(x, y, features[1], labels[1]), best, seed)
     accuracies = []
-    for fit, score in Progress(list(_folds(y, seed)), desc=task, unit=" folds"):
-        inner = _chosen(x[fit], y[fit], _folds(y[fit], seed))
-        accuracies.append(_fitted(x[fit], y[fit], inner).score(x[score], y[score]))
+    for fit, score in Progress(_folds(y, seed), desc=task, unit=" folds"):
+        best = chosen(classifier, x[fit], y[fit], _folds(y[fit], seed), seed, wide=False)
+        accuracies.append(accuracy(classifier, Parts(x[fit], y[fit], x[score], y[score]), best, seed))
     return float(np.mean(accuracies))
 
 
-def _folds(labels: NDArray[np.str_], seed: int) -> Iterator[Split]:
-    return StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels)
-
-
-def _chosen(x: Features, y: NDArray[np.str_], splits: Iterable[Split]) -> float:
-    """The inverse regularisation that scores best over `splits`; of equals the strongest penalty."""
-    accuracy = np.zeros(len(STRENGTHS))
-    for fit, score in splits:
-        model = LogisticRegression(max_iter=MAX_ITERATIONS, warm_start=True)  # from strong to weak, each near the next
-        for k, strength in enumerate(STRENGTHS):
-            accuracy[k] += model.set_params(C=strength).fit(x[fit], y[fit]).score(x[score], y[score])
-    return STRENGTHS[int(accuracy.argmax())]
-
-
-def _fitted(x: Features, y: NDArray[np.str_], strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS).fit(x, y)
+def _folds(labels: Labels, seed: int) -> list[Split]:
+    return list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(np.zeros(len(labels)), labels))
