@@ -29,9 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    experiment = commands.add_parser(
-        "experiment", help="train variants, compare them, let the best stand before the gate"
-    )
+    experiment = commands.add_parser("experiment", help="train variants, compare them, judge the best by the gate")
     experiment.add_argument(
         "--variants", type=_names, help="entries of params.yaml, by commas (default: experiment.variants)"
     )
@@ -128,22 +126,23 @@ def _experiment(chosen: argparse.Namespace) -> None:
 
     _quieten()
     done = experiment(chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate)
-    model = params.promotion.model
     say = sys.stdout.write
     say((done.page.parent / "leaderboard.txt").read_text() + "\n")
-    say(done.gate.report + "\n")
+    say(done.gate.text + "\n")
     for name, why in done.failed.items():
         say(f"failed: {name}: {why}\n")
-    say(f"\nReport:            {done.page}\n")
+    say(f"Report:            {done.page}\n")
     here = Path(sys.executable).parent
     tools = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
     uri = shown_uri()
     say(f"MLflow's UI:       {uri if is_server(uri) else f'{tools}/mlflow ui --backend-store-uri {uri}'}\n")
-    say(
-        f'Load the champion: {tools}/python -c "import mlflow; '
-        f"mlflow.set_tracking_uri('{uri}'); "
-        f"print(mlflow.sentence_transformers.load_model('models:/{model}@champion').encode('A sentence.').shape)\"\n"
-    )
+    if done.gate.champion:
+        champion = f"models:/{params.promotion.model}@champion"
+        say(
+            f'Load the champion: {tools}/python -c "import mlflow; '
+            f"mlflow.set_tracking_uri('{uri}'); "
+            f"print(mlflow.sentence_transformers.load_model('{champion}').encode('A sentence.').shape)\"\n"
+        )
     if done.failed:
         raise SystemExit(1)
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 from components import paths
 from components.config import load_params
+from components.errors import CseflowError, UnreachableError
 from components.evaluation.result import RunResult
+from components.tracking import registry
 from components.tracking.lineage import lineage_tags
 from components.tracking.runs import load_result, log_report
-from flows.hosted import begin, link_to_mlflow, show_markdown
+from flows.hosted import begin, link_to_mlflow, page_of, show_markdown
 from flows.orchestration import flow, network_task
 from flows.parameters import Profile
 
@@ -40,12 +42,34 @@ def compare(
         "commit": tags["cse.git.commit"] + (" with changes" if tags["cse.git.dirty"] == "true" else ""),
         "hardware": f"{tags['cse.hardware.cpu']}, {tags['cse.hardware.cores']} cores, GPU: {tags['cse.hardware.gpus']}",
     }
-    write_report(results, params.experiment.reference, verdict, into, provenance)
+    provenance["champion when this was written"] = _champion(params.promotion.model)
+    settings = params.promotion.gain
+    write_report(
+        results,
+        params.experiment.reference,
+        verdict,
+        into,
+        provenance,
+        links={run_id: url for run_id in run_ids if (url := page_of(run_id))},
+        resamples=settings.resamples,
+        confidence=settings.confidence,
+        seed=params.seed,
+    )
     if log_to is not None:
         add_report(log_to, into)
         link_to_mlflow(log_to)
     show_leaderboard(into)
     return into / "index.html"
+
+
+def _champion(model: str) -> str:
+    try:
+        champion = champion_of(model)
+    except UnreachableError:
+        raise
+    except CseflowError as error:
+        return str(error)
+    return f"{champion.uri}, MLflow run {champion.run_id}" if champion else "none"
 
 
 def show_leaderboard(report: Path) -> None:
@@ -59,4 +83,5 @@ def results_of(run_ids: list[str]) -> list[RunResult]:
     return [load_result(run_id) for run_id in run_ids]
 
 
+champion_of = network_task("ask for the champion")(registry.champion)
 add_report = network_task("add the report")(log_report)

@@ -1,4 +1,4 @@
-"""`experiment`: any variants × seeds trained, compared and put before the gate."""
+"""`experiment`: any variants × seeds trained, compared and judged by the gate."""
 
 import hashlib
 import time
@@ -50,7 +50,7 @@ def experiment(
     force: bool = False,
     fail_on_gate: bool = False,
 ) -> Outcome:
-    """Train what isn't trained yet, compare all, and let the best stand before the gate.
+    """Train what isn't trained yet, compare all, and judge the best by the gate.
 
     A worker hands the training to the pool `gpu`, as many runs at a time as that has workers.
 
@@ -80,8 +80,8 @@ def experiment(
     gate = promote(done, profile=profile)
     page = paths.REPORTS / parent.name / "index.html"
     parent_run = deliver_parent(parent).run_id
-    if not finished or force or not page.exists():
-        compare(done, into=page.parent, log_to=parent_run, verdict=gate.report, profile=profile)
+    # Always: rules, verdict and champion can change where no run does.
+    compare(done, into=page.parent, log_to=parent_run, verdict=gate.report, profile=profile)
     if not finished:
         with Journal(parent) as journal:
             journal.finish("FAILED" if failed else "FINISHED")

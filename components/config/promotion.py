@@ -16,13 +16,26 @@ class Floor(Section):
 
 
 class Gain(Section):
-    """The STS average exceeds the reference's by at least `minimum` (×100), and not by luck with the pairs: the gain
-    is above 0 in a share `confidence` of `resamples` paired bootstrap resamples."""
+    """The STS average exceeds the reference's by at least `minimum` (×100) and is statistically significant: the
+    two-sided interval that holds the gain with `confidence`, over `resamples` of a paired bootstrap, lies above 0.
+
+    The leaderboard takes `confidence` and `resamples` from here too, and so does the rule `seeds`."""
 
     rule: Literal["gain"]
     minimum: float = 0.0
     confidence: Fraction = 0.95
     resamples: Positive = 10_000
+
+
+class Seeds(Section):
+    """The mean over the candidate's seeds, of which there are at least `minimum_seeds`, exceeds that of the reference's
+    seeds by at least `minimum_gain` (×100 in STS average), and the interval over seeds and pairs lies above 0.
+
+    With one seed the interval is over pairs alone: the spread of the seeds is unknown."""
+
+    rule: Literal["seeds"]
+    minimum_seeds: Positive = 1
+    minimum_gain: float = 0.0
 
 
 class Regression(Section):
@@ -53,11 +66,26 @@ class Bounds(Section):
         return self
 
 
-Rule = Annotated[Floor | Gain | Regression | Validations | Bounds, Field(discriminator="rule")]
+Rule = Annotated[Floor | Gain | Seeds | Regression | Validations | Bounds, Field(discriminator="rule")]
 
 
 class Promotion(Section):
-    """`model` is the registered model whose alias `champion` moves."""
+    """`model` is the registered model whose alias `champion` moves.
+
+    Every rule is held against the encoder that would be promoted, `seeds` against the mean over all its seeds.
+    """
 
     model: str = "cse-encoder"
     rules: Annotated[list[Rule], Field(min_length=1)]
+
+    @property
+    def gain(self) -> Gain:
+        """The rule `gain`, whose settings hold for every comparison; its defaults where there is none."""
+        return next((rule for rule in self.rules if isinstance(rule, Gain)), Gain(rule="gain"))
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for kind in (Gain, Seeds):
+            if sum(isinstance(rule, kind) for rule in self.rules) > 1:
+                raise ValueError(f"rule {kind.__name__.lower()} is given twice")
+        return self

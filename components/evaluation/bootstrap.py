@@ -1,10 +1,10 @@
-"""Is one encoder better than another, or was it luck with the pairs? Paired bootstrap over STS pairs.
+"""Is one encoder better than another, or is it noise? Bootstrap over STS pairs.
 
 Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", section 3.2, with Spearman's
-correlation in the place of BLEU. A resample only changes how often each pair counts, so nothing is sorted anew: with
-the pairs sorted once, cumulative counts are the resampled ranks. Their squares need no ranks at all, for they differ
-from those of ranks without ties by the cubes of the ties' sizes (Kendall 1945, "The treatment of ties in ranking
-problems").
+correlation in the place of BLEU. All systems are scored on the same resamples, so that any two of them can be
+compared by subtraction. A resample only changes how often each pair counts, so nothing is sorted anew: with the pairs
+sorted once, cumulative counts are the resampled ranks. Their squares need no ranks at all, for they differ from those
+of ranks without ties by the cubes of the ties' sizes (Kendall 1945, "The treatment of ties in ranking problems").
 """
 
 import zlib
@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
 from components.evaluation.sts import spearman
 from components.processes import usable_cores
 
-BLOCK = 64  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
+BLOCK = 32  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.integer]
 
@@ -43,9 +44,52 @@ class PairedBootstrap:
         low, high = np.quantile(self.resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
         return float(low), float(high)
 
-    def probability_at_most(self, threshold: float = 0.0) -> float:
-        """Share of resamples whose gain is no more than `threshold`: the one-sided p-value of "it gains more"."""
-        return float(np.mean(self.resampled <= threshold))
+    @property
+    def p_value(self) -> float:
+        """Two-sided p-value of "there is no gain", in (0, 1]: the smaller tail at 0, doubled.
+
+        Counts include the observed sample, so that it is never 0 (Davison & Hinkley 1997, section 4.2.3).
+        """
+        below, above = np.sum(self.resampled <= 0), np.sum(self.resampled >= 0)
+        return float(min(1, 2 * (1 + min(below, above)) / (1 + len(self.resampled))))
+
+
+def resampled_scores(
+    gold: Mapping[str, ArrayLike], systems: Mapping[str, ArrayLike], *, resamples: int = 10_000, seed: int = 0
+) -> dict[str, FloatArray]:
+    """Resample the pairs of every task, the same for all systems, and correlate anew.
+
+    Ties share their mid-rank, as `scipy.stats.spearmanr` has it; a resample in which a system is constant counts 0.
+    A system's scores do not depend on which others are given.
+
+    Args:
+        gold: task → gold scores, shape (pairs,).
+        systems: task → similarities, shape (systems, pairs), in the order of `gold`.
+        resamples: how many.
+        seed: of the draw. A task's resamples depend on it and on the task's name and gold scores, not on other tasks.
+
+    Returns:
+        task → Spearman ×100, shape (systems, resamples).
+
+    Raises:
+        ValueError: tasks or shapes that differ, or values that are not finite.
+    """
+    if not gold or set(gold) != set(systems):
+        raise ValueError("gold and systems must hold the same tasks, at least one")
+    ordered = {task: _Systems.of(task, gold[task], systems[task]) for task in gold}
+    blocks = -(-resamples // BLOCK)
+    workers = min(usable_cores(), blocks)
+    scores = {task: np.empty((len(each.orders) - 1, blocks * BLOCK)) for task, each in ordered.items()}
+    # Threads suffice: numpy and torch release the interpreter's lock in most of what is slow here.
+    with ThreadPoolExecutor(workers) as pool:
+        shares = [
+            pool.submit(each.resample, task, seed, range(worker, blocks, workers), scores[task])
+            for task, each in ordered.items()
+            for worker in range(workers)
+        ]
+    for share in shares:
+        share.result()
+    return {task: each[:, :resamples] for task, each in scores.items()}
 
 
 def paired_bootstrap(
@@ -56,42 +100,43 @@ def paired_bootstrap(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> PairedBootstrap:
-    """Resample the pairs of every task, the same for both systems, and correlate anew.
-
-    Ties share their mid-rank, as `scipy.stats.spearmanr` has it; a resample in which one side is constant counts 0.
+    """The gain of `candidate` over `reference` in the mean over tasks, each side the mean over its seeds.
 
     Args:
         gold: task → gold scores, shape (pairs,).
         candidate: task → similarities, shape (seeds, pairs) or (pairs,), in the order of `gold`.
         reference: likewise; its number of seeds may differ.
-        resamples: how many.
-        seed: of the draw. A task's resamples depend on it and on the task's name and gold scores, not on other tasks.
+        resamples, seed: as for `resampled_scores`.
 
     Raises:
         ValueError: tasks or shapes that differ, or values that are not finite.
     """
     if not gold or not set(gold) == set(candidate) == set(reference):
         raise ValueError("gold, candidate and reference must hold the same tasks, at least one")
-    systems = {task: _Systems.of(task, gold[task], candidate[task], reference[task]) for task in gold}
-    blocks = -(-resamples // BLOCK)
-    workers = min(usable_cores(), blocks)
-    # Threads suffice: numpy lets go of the interpreter's lock in most of what is slow here.
-    with ThreadPoolExecutor(workers) as pool:
-        shares = {
-            (task, worker): pool.submit(system.resampled_gains, task, seed, range(worker, blocks, workers))
-            for task, system in systems.items()
-            for worker in range(workers)
-        }
-    resampled = np.zeros((blocks, BLOCK))
-    for (_, worker), share in shares.items():
-        resampled[worker::workers] += share.result()
-    task_gains = {task: system.observed_gain() for task, system in systems.items()}
-    mean = float(np.mean(list(task_gains.values())))
-    return PairedBootstrap(mean, task_gains, resampled.ravel()[:resamples] / len(systems))
+    sides = {task: [np.atleast_2d(np.asarray(side[task])) for side in (candidate, reference)] for task in gold}
+    for task, (ours, theirs) in sides.items():
+        if ours.shape[1:] != theirs.shape[1:]:
+            raise ValueError(
+                f"{task}: candidate and reference must be of the same pairs, not {ours.shape}, {theirs.shape}"
+            )
+    systems = {task: np.concatenate(both) for task, both in sides.items()}
+    scores = resampled_scores(gold, systems, resamples=resamples, seed=seed)
+
+    def gain(task: str, scored: FloatArray) -> FloatArray:
+        seeds = len(sides[task][0])
+        difference: FloatArray = scored[:seeds].mean(axis=0) - scored[seeds:].mean(axis=0)
+        return difference
+
+    observed = {
+        task: float(gain(task, np.array([100 * spearman(np.asarray(gold[task], np.float64), row) for row in rows])))
+        for task, rows in systems.items()
+    }
+    resampled: FloatArray = np.mean([gain(task, scored) for task, scored in scores.items()], axis=0)
+    return PairedBootstrap(float(np.mean(list(observed.values()))), observed, resampled)
 
 
 def resample_indices(task: str, gold: ArrayLike, *, resamples: int, seed: int) -> NDArray[np.int64]:
-    """The pairs that `paired_bootstrap` draws for `task`, with replacement: shape (resamples, pairs)."""
+    """The pairs that `resampled_scores` draws for `task`, with replacement: shape (resamples, pairs)."""
     order = np.argsort(gold, kind="stable")
     room = _Room(len(order))
     blocks = -(-resamples // BLOCK)
@@ -160,11 +205,12 @@ class _Order(NamedTuple):
     def rank(self, counts: IntArray, room: _Room, out: IntArray) -> tuple[IntArray, FloatArray]:
         """Twice the mid-rank, less 1, of each distinct value, (resamples, distinct); the sum of ties' sizes cubed.
 
-        Ranks are counted on from row to row, for the rows are joined. Where no values are alike, a tie is a pair that
-        was drawn several times.
+        Where no values are alike, a tie is a pair that was drawn several times.
         """
         sizes = self.sums(counts, room)
-        ranks = np.cumsum(sizes, dtype=np.int32, out=out.ravel()[: sizes.size]).reshape(sizes.shape)
+        ranks = out.ravel()[: sizes.size].reshape(sizes.shape)
+        # numpy's takes four times as long
+        torch.cumsum(torch.from_numpy(sizes), 1, dtype=torch.int32, out=torch.from_numpy(ranks))
         # Ranks up to this, and from as many below as the size, are tied; their mean is half of both's sum and of 1.
         ranks *= 2
         ranks -= sizes
@@ -172,56 +218,40 @@ class _Order(NamedTuple):
 
 
 class _Systems(NamedTuple):
-    """One task's gold scores and what the two systems make of it, each sorted once."""
+    """One task's gold scores, then what the systems make of it, each sorted once."""
 
-    values: FloatArray  # gold, then the candidate's seeds, then the reference's: (1 + seeds + seeds, pairs)
-    seeds: int  # the candidate's
     orders: list[_Order]
+    pairs: int
 
     @classmethod
-    def of(cls, task: str, gold: ArrayLike, candidate: ArrayLike, reference: ArrayLike) -> "_Systems":
-        rows = [np.atleast_2d(np.asarray(part, np.float64)) for part in (gold, candidate, reference)]
-        if rows[0].shape[0] != 1 or not rows[0].size or any(row.shape[1] != rows[0].shape[1] for row in rows):
-            shapes = ", ".join(str(row.shape) for row in rows)
-            raise ValueError(
-                f"{task}: gold, candidate and reference must be of the same pairs; their shapes are {shapes}"
-            )
+    def of(cls, task: str, gold: ArrayLike, systems: ArrayLike) -> "_Systems":
+        rows = [np.atleast_2d(np.asarray(part, np.float64)) for part in (gold, systems)]
+        if rows[0].shape[0] != 1 or not rows[0].size or rows[1].shape[1] != rows[0].shape[1]:
+            shapes = " and ".join(str(row.shape) for row in rows)
+            raise ValueError(f"{task}: gold and systems must be of the same pairs; their shapes are {shapes}")
         values = np.concatenate(rows)[:, np.argsort(rows[0][0], kind="stable")]  # so that gold stands sorted
         if not np.isfinite(values).all():
             raise ValueError(f"{task}: a score or similarity is not finite")
-        return cls(values, len(rows[1]), [_Order.of(row) for row in values])
+        return cls([_Order.of(row) for row in values], values.shape[1])
 
-    def observed_gain(self) -> float:
-        return float(self._gain(np.array([spearman(self.values[0], row) for row in self.values[1:]])))
-
-    def _gain(self, correlations: FloatArray) -> FloatArray:
-        """From (systems, …) to (…); exactly 0 where the two systems are the same."""
-        return 100 * (correlations[: self.seeds].mean(axis=0) - correlations[self.seeds :].mean(axis=0))
-
-    def resampled_gains(self, task: str, seed: int, blocks: range) -> FloatArray:
-        """Gains in the resamples of `blocks`: (len(blocks), BLOCK)."""
-        pairs = self.values.shape[1]
-        room = _Room(pairs)
-        before = 2 * room.begins  # what the rows before add to a rank, which is doubled
-        cubed = float(pairs) ** 3
-        centre = cubed + before[:, 0] * float(pairs) ** 2  # what mean ranks add to a sum of products of ranks
-        gains = np.empty((len(blocks), BLOCK))
-        correlations = np.empty((len(self.orders) - 1, BLOCK))
+    def resample(self, task: str, seed: int, blocks: range, out: FloatArray) -> None:
+        """Write the correlations ×100 in the resamples of `blocks` to their places in `out`, (systems, resamples)."""
+        room = _Room(self.pairs)
+        cubed = float(self.pairs) ** 3  # what mean ranks add to a sum of products of ranks
         gold, *systems = self.orders
         golds_of = [gold.value[order.order] for order in systems]
-        for gain, block in zip(gains, blocks, strict=True):
+        for block in blocks:
             room.count(task, block, seed)
             gold_ranks, gold_cubes = gold.rank(room.counts, room, out=room.gold)
-            np.subtract(gold_ranks, before, out=gold_ranks, casting="unsafe")
-            for order, golds, correlation in zip(systems, golds_of, correlations, strict=True):
+            for order, golds, scores in zip(
+                systems, golds_of, out[:, block * BLOCK : (block + 1) * BLOCK], strict=True
+            ):
                 counts = np.take(room.counts, order.order, axis=1, out=room.sorted, mode="clip")
                 weighted = np.take(gold_ranks, golds, axis=1, out=room.weighted, mode="clip")
                 weighted *= counts
                 ranks, cubes = order.rank(counts, room, out=room.ranks)
                 left, right = room.factors[:, :, : ranks.shape[1]]
                 left[:], right[:] = order.sums(weighted, room), ranks
-                covariance = np.vecdot(left, right) - centre
+                covariance = np.vecdot(left, right) - cubed
                 scale = np.sqrt((cubed - gold_cubes) * (cubed - cubes)) / 3
-                correlation[:] = np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)
-            gain[:] = self._gain(correlations)
-        return gains
+                scores[:] = 100 * np.divide(covariance, scale, out=np.zeros(BLOCK), where=scale > 0)

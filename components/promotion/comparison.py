@@ -1,22 +1,28 @@
-"""A candidate and a reference on the very same STS pairs: figures, gains, and what luck with the pairs explains.
+"""Encoders compared on the very same STS pairs: figures, gains, and which gains noise explains.
 
-The gate and the leaderboard compare through this module alone, so that they can't disagree.
+The gate and the leaderboard compare through `Comparisons` alone, with the resamples, confidence and seed of the gate's
+rule `gain`, so that they state the same figures.
 """
 
 import math
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.errors import CseflowError
-from components.evaluation.bootstrap import PairedBootstrap, paired_bootstrap
+from components.evaluation.bootstrap import PairedBootstrap, resampled_scores
 from components.evaluation.result import RunResult
+from components.evaluation.sts import spearman
 
 AVERAGE = "avg"
-_TOLERANCE = 0.01  # Spearman ×100; logged scores and logged cosines must tell the same gain within it
+RESAMPLES, CONFIDENCE = 10_000, 0.95  # as the rule `gain` has them by default
+_TOLERANCE = 0.01  # Spearman ×100; logged scores and logged cosines must give the same gain within it
+FloatArray = NDArray[np.float64]
 
 
 class Incomparable(CseflowError):
@@ -28,21 +34,184 @@ class TaskComparison:
     """One task, or the average over tasks; everything in Spearman ×100.
 
     Attributes:
-        candidate, reference: score, mean over seeds.
+        candidate, reference: score, mean over the runs of that side.
         bootstrap: of the gain, candidate minus reference.
+        confidence: of the interval, in (0, 1).
     """
 
     candidate: float
     reference: float
     bootstrap: PairedBootstrap
+    confidence: float
 
     @property
     def gain(self) -> float:
         return self.bootstrap.gain
 
-    def lower_bound(self, confidence: float) -> float:
-        """One-sided: the gain is above it in a share `confidence`, in (0, 1), of the resamples."""
-        return float(np.quantile(self.bootstrap.resampled, 1 - confidence))
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Two-sided interval of the gain."""
+        return self.bootstrap.interval(self.confidence)
+
+    @property
+    def mark(self) -> str:
+        """▲: the interval lies above 0; ▼: below; ≈: 0 is in it, noise explains the gain."""
+        low, high = self.interval
+        return "▲" if low > 0 else "▼" if high < 0 else "≈"
+
+    @property
+    def gain_text(self) -> str:
+        """Such as `+0.65 ▲`."""
+        return f"{signed(self.gain, plus='+')} {self.mark}"
+
+    @property
+    def interval_text(self) -> str:
+        """Such as `+0.21 to +1.09`."""
+        return " to ".join(signed(end, plus="+") for end in self.interval)
+
+
+class Comparisons:
+    """Any of `runs` compared with any other: each is resampled once, and a gain is a difference.
+
+    Several runs of one side are seeds of one variant. Its score is their mean, and each resample draws from them too:
+    n − 1 of n with replacement, so that the spread of the mean is neither under- nor overstated (Rao & Wu 1988,
+    "Resampling inference with complex survey data"). A single run is an encoder: only the pairs are resampled.
+
+    Args:
+        runs: all that will be compared; those without finite cosines for all their pairs can't be.
+        resamples, seed: of the bootstrap.
+        confidence: of intervals, and of what counts as told apart; in (0, 1).
+    """
+
+    def __init__(
+        self, runs: Iterable[RunResult], *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
+    ) -> None:
+        self.resamples, self.confidence, self.seed = resamples, confidence, seed
+        self._runs = list({id(run): run for run in runs}.values())  # holds them, so that ids stay theirs
+        self._scores: dict[int, _Scores] = {}
+        self._means: dict[tuple[int, ...], _Scores] = {}
+        for group in self._on_same_pairs():
+            gold = _gold(group[0])
+            systems = {task: np.stack([run.cosines[task] for run in group]) for task in gold}
+            resampled = resampled_scores(gold, systems, resamples=resamples, seed=seed)
+            for place, run in enumerate(group):
+                observed = {task: 100 * spearman(gold[task], run.cosines[task]) for task in gold}
+                self._scores[id(run)] = _Scores(observed, {task: resampled[task][place] for task in gold})
+
+    def compare(self, candidate: Sequence[RunResult], reference: Sequence[RunResult]) -> dict[str, TaskComparison]:
+        """Every STS task by name, and `avg`, their mean (dev splits left out).
+
+        Raises:
+            Incomparable: with the reason in one clause.
+        """
+        for side, runs in {"candidate": candidate, "reference": reference}.items():
+            if not runs:
+                raise Incomparable(f"there is no finished run of the {side}")
+        tasks = list(_shared_gold([*candidate, *reference]))
+        for run in (*candidate, *reference):
+            for task in tasks:
+                _require_cosines(run, task)
+        ours, theirs = self._mean(candidate), self._mean(reference)
+        compared = {}
+        for task in (*tasks, AVERAGE):
+            metric = f"sts/{task}"
+            bootstrap = PairedBootstrap(
+                gain=ours.observed[task] - theirs.observed[task],
+                task_gains={name: ours.observed[name] - theirs.observed[name] for name in tasks},
+                resampled=ours.resampled[task] - theirs.resampled[task],
+            )
+            scores = mean_metric(candidate, metric), mean_metric(reference, metric)
+            if abs(scores[0] - scores[1] - bootstrap.gain) > _TOLERANCE:
+                raise Incomparable(
+                    f"{metric} as logged gains {scores[0] - scores[1]:.2f}, but the logged cosines give "
+                    f"{bootstrap.gain:.2f}: a run was not measured completely, train it again with --force"
+                )
+            compared[task] = TaskComparison(*scores, bootstrap, self.confidence)
+        return compared
+
+    def told_apart(self, groups: Mapping[str, Sequence[RunResult]]) -> dict[frozenset[str], bool]:
+        """For every two of `groups` that can be compared, whether their STS averages differ significantly.
+
+        Corrected for the number of pairs by Holm's step-down procedure (Holm 1979, "A simple sequentially rejective
+        multiple test procedure"), at the level 1 − confidence. A p-value is at least 2 / (1 + resamples), so that
+        10,000 resamples can tell at most 22 groups apart.
+        """
+        values = {}
+        for first, second in combinations(groups, 2):
+            try:
+                average = self.compare(groups[first], groups[second])[AVERAGE]
+            except Incomparable:
+                continue
+            values[frozenset((first, second))] = average.bootstrap.p_value
+        apart, still = {}, True
+        for place, pair in enumerate(sorted(values, key=values.__getitem__)):
+            still = still and values[pair] * (len(values) - place) <= 1 - self.confidence
+            apart[pair] = still
+        return apart
+
+    def _on_same_pairs(self) -> list[list[RunResult]]:
+        """The runs that can be resampled, in groups of the same gold scores."""
+        groups: list[list[RunResult]] = []
+        for run in self._runs:
+            gold = _gold(run)
+            try:
+                for task in gold:
+                    _require_cosines(run, task)
+            except Incomparable:
+                continue
+            if not gold:
+                continue
+            for group in groups:
+                if _same(gold, _gold(group[0])):
+                    group.append(run)
+                    break
+            else:
+                groups.append([run])
+        return groups
+
+    def _mean(self, runs: Sequence[RunResult]) -> "_Scores":
+        """Mean over `runs`, with the mean over tasks as `avg`."""
+        runs = sorted(runs, key=lambda run: (run.seed, run.run_id))
+        key = tuple(id(run) for run in runs)
+        if key not in self._means:
+            scores = [self._scores[id(run)] for run in runs]
+            tasks = list(scores[0].observed)
+            observed = {task: fmean(each.observed[task] for each in scores) for task in tasks}
+            stacked = {task: np.stack([each.resampled[task] for each in scores]) for task in tasks}
+            if len(runs) > 1:
+                drawn = self._drawn_seeds(runs)
+                stacked = {task: np.take_along_axis(rows, drawn, axis=0) for task, rows in stacked.items()}
+            means: dict[str, FloatArray] = {task: rows.mean(axis=0) for task, rows in stacked.items()}
+            means[AVERAGE] = np.mean([means[task] for task in tasks], axis=0)
+            self._means[key] = _Scores(observed | {AVERAGE: fmean(observed.values())}, means)
+        return self._means[key]
+
+    def _drawn_seeds(self, runs: Sequence[RunResult]) -> NDArray[np.int64]:
+        """Which of `runs` each resample draws: (runs − 1, resamples); the same whichever side they are on."""
+        name = " ".join(f"{run.variant} {run.seed}" for run in runs)
+        stream = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
+        return stream.integers(len(runs), size=(len(runs) - 1, self.resamples))
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """Spearman ×100 by task: on the pairs themselves, and in each resample, (resamples,)."""
+
+    observed: dict[str, float]
+    resampled: dict[str, FloatArray]
+
+
+def compare(
+    candidate: Sequence[RunResult],
+    reference: Sequence[RunResult],
+    *,
+    resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
+    seed: int = 0,
+) -> dict[str, TaskComparison]:
+    """`Comparisons.compare` for two sides alone."""
+    both = Comparisons([*candidate, *reference], resamples=resamples, confidence=confidence, seed=seed)
+    return both.compare(candidate, reference)
 
 
 def mean_metric(runs: Sequence[RunResult], metric: str) -> float:
@@ -61,38 +230,25 @@ def mean_metric(runs: Sequence[RunResult], metric: str) -> float:
     return fmean(run.metrics[metric] for run in runs)
 
 
-def compare(
-    candidate: Sequence[RunResult], reference: Sequence[RunResult], *, resamples: int, seed: int
-) -> dict[str, TaskComparison]:
-    """Every STS task by name, and `avg`, their mean (dev splits left out); each side is the mean over its seeds.
-
-    Raises:
-        Incomparable: with the reason in one clause.
-    """
-    for side, runs in {"candidate": candidate, "reference": reference}.items():
-        if not runs:
-            raise Incomparable(f"there is no finished run of the {side}")
-    gold = _gold([*candidate, *reference])
-    compared = {}
-    for task in gold:
-        sides = [np.stack([_cosines(run, task, len(gold[task])) for run in runs]) for runs in (candidate, reference)]
-        bootstrap = paired_bootstrap(
-            {task: gold[task]}, {task: sides[0]}, {task: sides[1]}, resamples=resamples, seed=seed
-        )
-        compared[task] = _checked(f"sts/{task}", candidate, reference, bootstrap)
-    # A task's resamples depend on the seed and its own name alone, so their mean is the joint bootstrap's.
-    average = PairedBootstrap(
-        gain=fmean(task.gain for task in compared.values()),
-        task_gains={name: task.gain for name, task in compared.items()},
-        resampled=np.mean([task.bootstrap.resampled for task in compared.values()], axis=0),
-    )
-    compared[AVERAGE] = _checked(f"sts/{AVERAGE}", candidate, reference, average)
-    return compared
+def signed(value: float, digits: int = 2, plus: str = "") -> str:
+    """`value` with a true minus sign, `plus` before what is positive, and no sign before what rounds to zero."""
+    text = f"{value:.{digits}f}"
+    if not float(text):
+        return text.removeprefix("-")
+    return text.replace("-", "−") if value < 0 else plus + text
 
 
-def _gold(runs: Sequence[RunResult]) -> dict[str, NDArray[np.float64]]:
+def _gold(run: RunResult) -> dict[str, FloatArray]:
+    return {task: values for task, values in run.gold.items() if not task.endswith("-dev")}
+
+
+def _same(one: Mapping[str, FloatArray], other: Mapping[str, FloatArray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(values, other[task]) for task, values in one.items())
+
+
+def _shared_gold(runs: Sequence[RunResult]) -> dict[str, FloatArray]:
     """The gold scores that all runs share."""
-    first, *others = ({task: values for task, values in run.gold.items() if not task.endswith("-dev")} for run in runs)
+    first, *others = (_gold(run) for run in runs)
     if not first:
         raise Incomparable(f"no gold scores were kept for {runs[0].variant}, seed {runs[0].seed}")
     for run, gold in zip(runs[1:], others, strict=True):
@@ -110,22 +266,9 @@ def _gold(runs: Sequence[RunResult]) -> dict[str, NDArray[np.float64]]:
     return first
 
 
-def _cosines(run: RunResult, task: str, pairs: int) -> NDArray[np.float64]:
-    values = run.cosines.get(task)
+def _require_cosines(run: RunResult, task: str) -> None:
+    values, pairs = run.cosines.get(task), len(run.gold[task])
     if values is None or values.shape != (pairs,) or not np.isfinite(values).all():
         raise Incomparable(
             f"{run.variant}, seed {run.seed}, has no finite cosine for each of the {pairs} pairs of {task}"
         )
-    return values
-
-
-def _checked(
-    metric: str, candidate: Sequence[RunResult], reference: Sequence[RunResult], bootstrap: PairedBootstrap
-) -> TaskComparison:
-    ours, theirs = mean_metric(candidate, metric), mean_metric(reference, metric)
-    if abs(ours - theirs - bootstrap.gain) > _TOLERANCE:
-        raise Incomparable(
-            f"{metric} as logged gains {ours - theirs:.2f}, but the logged cosines give {bootstrap.gain:.2f}: the "
-            f"run was not measured whole"
-        )
-    return TaskComparison(ours, theirs, bootstrap)

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from components.config.promotion import Bounds, Floor, Gain, Promotion, Regression, Rule, Validations
+from components.config.promotion import Bounds, Floor, Gain, Promotion, Regression, Rule, Seeds, Validations
 from components.evaluation.result import RunResult
-from components.promotion.comparison import AVERAGE, Incomparable, TaskComparison, compare, mean_metric
+from components.promotion.comparison import AVERAGE, Comparisons, Incomparable, TaskComparison, mean_metric
+from components.promotion.pick import Contender
 
 ReferenceName = Literal["champion", "untrained"]
 _POSSESSIVE: dict[ReferenceName, str] = {"champion": "the champion's", "untrained": "the untrained encoder's"}
+Compared = dict[str, TaskComparison]  # by task, and `avg`
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of one rule; `reason` is a sentence with the figures, passed or not."""
+class Ruling:
+    """How one rule was met; `reason` is a sentence with the figures, passed or not."""
 
     rule: str
     passed: bool
@@ -26,74 +28,130 @@ class Verdict:
     """Attributes:
     passed: every rule did.
     outcomes: one per rule, in the order of params.yaml.
-    comparison: task (and `avg`) → figures and bootstrap; empty where the two sides can't be compared.
+    candidate: what was judged.
+    reference: what it was compared with; None where that can't be loaded.
+    encoders: the encoder that would be promoted against the reference's encoder; empty where they can't be compared.
+    means: the mean over the candidate's seeds against that over the reference's; likewise.
+    obstacle: why nothing can be compared with the champion, and the way on, in one sentence; empty where it can.
     """
 
     passed: bool
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[Ruling, ...]
     reference_name: ReferenceName
-    comparison: dict[str, TaskComparison] = field(default_factory=dict)
+    candidate: Contender
+    reference: Contender | None = None
+    encoders: Compared = field(default_factory=dict)
+    means: Compared = field(default_factory=dict)
+    obstacle: str = ""
 
 
 def judge(
-    candidate: Sequence[RunResult],
-    reference: Sequence[RunResult],
+    candidate: Contender,
+    reference: Contender | Incomparable,
     promotion: Promotion,
     *,
     reference_name: ReferenceName,
     seed: int,
 ) -> Verdict:
-    """Judge a variant by the mean of its seeds, against the mean of the reference's.
+    """Judge the encoder that would be promoted against the reference's encoder, and all seeds against all seeds.
 
-    A rule that can't be judged has failed: a metric that is missing or not finite, a side without runs, runs of
-    several variants on the candidate's side, pairs that differ. `gain` passes if and only if the observed gain in the
-    STS average is at least `minimum` and significant: the lower bound of its one-sided bootstrap interval, which is the
-    (1 − `confidence`) quantile of the resampled gains, is above 0.
+    A rule that can't be judged has failed: a metric that is missing or not finite, a reference without runs, runs of
+    several variants on the candidate's side, pairs that differ. `gain` passes if and only if the encoder's gain in the
+    STS average is at least `minimum` and its two-sided bootstrap interval lies above 0; `seeds` asks the same of the
+    mean over seeds, in an interval over seeds and pairs.
 
     Args:
-        candidate: runs of one variant, one per seed.
-        reference: runs of the champion, or of the untrained encoder where there is no champion.
+        candidate: of one variant.
+        reference: the champion, or the untrained encoder where there is no champion. Where it can't be compared with,
+            the reason; of a champion, a clause that also names the way on.
         promotion: the rules.
         reference_name: what the reference is called in the reasons.
         seed: of the bootstrap.
     """
-    case = _Case(candidate, reference, _POSSESSIVE[reference_name])
-    try:
-        case.check()
-        drawn = [rule.resamples for rule in promotion.rules if isinstance(rule, Gain)] or [Gain(rule="gain").resamples]
-        case.comparison = compare(candidate, reference, resamples=max(drawn), seed=seed)
-    except Incomparable as why:
-        case.obstacle = why
-    outcomes = tuple(_outcome(rule, case) for rule in promotion.rules)
-    return Verdict(all(outcome.passed for outcome in outcomes), outcomes, reference_name, case.comparison)
+    case = _Case(candidate, reference, reference_name, promotion.model)
+    case.compare(promotion.gain, seed)
+    outcomes = tuple(_ruling(rule, case) for rule in promotion.rules)
+    return Verdict(
+        all(outcome.passed for outcome in outcomes),
+        outcomes,
+        reference_name,
+        candidate,
+        reference if isinstance(reference, Contender) else None,
+        case.encoders,
+        case.means,
+        case.advice,
+    )
 
 
 @dataclass
 class _Case:
-    candidate: Sequence[RunResult]
-    reference: Sequence[RunResult]
-    whose: str
-    comparison: dict[str, TaskComparison] = field(default_factory=dict)
+    candidate: Contender
+    reference: Contender | Incomparable
+    reference_name: ReferenceName
+    model: str
+    encoders: Compared = field(default_factory=dict)
+    means: Compared = field(default_factory=dict)
     obstacle: Incomparable | None = None
+    advice: str = ""
+
+    @property
+    def whose(self) -> str:
+        return _POSSESSIVE[self.reference_name]
+
+    def compare(self, settings: Gain, seed: int) -> None:
+        """Fill in what can be compared, or what is in the way."""
+        try:
+            self.check()
+            if isinstance(self.reference, Contender):
+                self._compare(self.candidate, self.reference, settings, seed)
+            elif self.reference_name == "champion":
+                self.advice = str(self.reference)
+                raise Incomparable("nothing can be compared with the champion, see below")
+            else:
+                raise self.reference
+        except Incomparable as why:
+            self.obstacle = why
+            self.encoders, self.means = {}, {}
+
+    def _compare(self, ours: Contender, theirs: Contender, settings: Gain, seed: int) -> None:
+        compared = Comparisons(
+            [ours.encoder, *ours.seeds, theirs.encoder, *theirs.seeds],
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            seed=seed,
+        )
+        compared.compare(ours.seeds, ours.seeds)  # what the candidate lacks is no fault of the reference
+        compared.compare([ours.encoder], [ours.encoder])
+        try:
+            self.encoders = compared.compare([ours.encoder], [theirs.encoder])
+            self.means = compared.compare(ours.seeds, theirs.seeds)
+        except Incomparable as why:
+            if self.reference_name == "champion":
+                self.advice = (
+                    f"the alias champion of {self.model} leads to an encoder that can't be compared with the candidate "
+                    f"({why}): go back with cseflow rollback, or remove the alias (models:/{self.model}@champion) on "
+                    f"MLflow's page of the model, to be compared with the untrained encoder"
+                )
+            raise
 
     def check(self) -> None:
-        if not self.candidate:
-            raise Incomparable("there is no finished run of the candidate")
-        if len({run.variant for run in self.candidate}) > 1:
+        if len({run.variant for run in (self.candidate.encoder, *self.candidate.seeds)}) > 1:
             raise Incomparable("the candidate's runs are of several variants")
 
     def value(self, metric: str) -> float:
         self.check()
-        return mean_metric(self.candidate, metric)
+        return mean_metric([self.candidate.encoder], metric)
 
-    def compared(self) -> dict[str, TaskComparison]:
+    def compared(self) -> Contender:
+        """The reference, which could be compared."""
         if self.obstacle:
             raise self.obstacle
-        return self.comparison
+        assert isinstance(self.reference, Contender)
+        return self.reference
 
 
-def _outcome(rule: Rule, case: _Case) -> Outcome:
-    name = rule.rule.replace("_", " ")
+def _ruling(rule: Rule, case: _Case) -> Ruling:
+    name: str = rule.rule
     try:
         match rule:
             case Floor():
@@ -103,15 +161,18 @@ def _outcome(rule: Rule, case: _Case) -> Outcome:
                 name = f"bounds of {rule.metric}"
                 passed, reason = _bounds(rule, case.value(rule.metric))
             case Gain():
-                passed, reason = _gain(rule, case.compared()[AVERAGE], case)
+                passed, reason = _gain(rule, case.compared(), case)
+            case Seeds():
+                passed, reason = _seeds(rule, case.compared(), case)
             case Regression():
-                passed, reason = _regression(rule, case.compared(), case.whose)
+                case.compared()
+                passed, reason = _regression(rule, case.encoders, case.whose)
             case Validations():
                 case.check()
-                passed, reason = _validations(case.candidate)
+                passed, reason = _validations(case.candidate.seeds)
     except Incomparable as why:
         passed, reason = False, f"Can't be judged: {why}."
-    return Outcome(name, passed, reason)
+    return Ruling(name, passed, reason)
 
 
 def _floor(rule: Floor, value: float) -> tuple[bool, str]:
@@ -129,25 +190,60 @@ def _bounds(rule: Bounds, value: float) -> tuple[bool, str]:
     return True, f"{rule.metric} is {shown}, within {minimum} and {maximum}."
 
 
-def _gain(rule: Gain, average: TaskComparison, case: _Case) -> tuple[bool, str]:
-    if {run.run_id for run in case.candidate} <= {run.run_id for run in case.reference}:
+def _gain(rule: Gain, reference: Contender, case: _Case) -> tuple[bool, str]:
+    if case.candidate.encoder.run_id == reference.encoder.run_id:
         return False, "The candidate is the reference itself: there is nothing to gain."
-    low, high = average.bootstrap.interval(rule.confidence)
-    bound = average.lower_bound(rule.confidence)
-    gain, minimum = _told_apart(average.gain, rule.minimum)
-    enough, significant = average.gain >= rule.minimum, bound > 0
-    flaws = ["is too small"] * (not enough) + ["may be luck with the pairs"] * (not significant)
-    verdict = f"; it {' and '.join(flaws)}" if flaws else ""
-    reason = (
-        f"STS average {average.candidate:.2f} against {case.whose} {average.reference:.2f} is a gain of {gain} "
-        f"({100 * rule.confidence:g} % interval {low:.2f} to {high:.2f}, one-sided lower bound "
-        f"{_told_apart(bound, 0.0)[0]}, {len(average.bootstrap.resampled):,} resamples): at least {minimum} and a "
-        f"lower bound above 0 wanted{verdict}."
+    average = case.encoders[AVERAGE]
+    flaws = _flaws(average, rule.minimum)
+    gain, minimum = _gained(average, rule.minimum)
+    return not flaws, (
+        f"Seed {case.candidate.encoder.seed}: STS average {average.candidate:.2f} against {case.whose} "
+        f"{average.reference:.2f}, gain {gain} ({_confidence(average)} {average.interval_text}): at least {minimum} "
+        f"and an interval above 0 wanted{_but(flaws)}."
     )
-    return enough and significant, reason
 
 
-def _regression(rule: Regression, compared: dict[str, TaskComparison], whose: str) -> tuple[bool, str]:
+def _seeds(rule: Seeds, reference: Contender, case: _Case) -> tuple[bool, str]:
+    ours, theirs = case.candidate.seeds, reference.seeds
+    if {run.run_id for run in ours} == {run.run_id for run in theirs}:
+        return False, "The candidate is the reference itself: there is nothing to gain."
+    average = case.means[AVERAGE]
+    flaws = _flaws(average, rule.minimum_gain)
+    if len(ours) < rule.minimum_seeds:
+        flaws.append("has too few seeds")
+    gain, minimum = _gained(average, rule.minimum_gain)
+    over = "over seeds and pairs" if max(len(ours), len(theirs)) > 1 else "over pairs alone: one seed has no spread"
+    return not flaws, (
+        f"Mean of {_counted(len(ours))}: STS average {average.candidate:.2f} against {case.whose} "
+        f"{average.reference:.2f} ({_counted(len(theirs))}), gain {gain} ({_confidence(average)} "
+        f"{average.interval_text}, {over}): at least {_counted(rule.minimum_seeds)}, {minimum} and an interval above 0 "
+        f"wanted{_but(flaws)}."
+    )
+
+
+def _flaws(average: TaskComparison, minimum: float) -> list[str]:
+    return ["is too small"] * (average.gain < minimum) + ["is not statistically significant"] * (average.mark != "▲")
+
+
+def _gained(average: TaskComparison, minimum: float) -> tuple[str, str]:
+    """The gain as the tables have it, or with as many more digits as tell it from the minimum; and the minimum."""
+    gain, least = _told_apart(average.gain, minimum)
+    return average.gain_text.split()[0] if gain == f"{average.gain:.2f}" else gain, least
+
+
+def _confidence(average: TaskComparison) -> str:
+    return f"{100 * average.confidence:g} % interval"
+
+
+def _but(flaws: Sequence[str]) -> str:
+    return f"; it {' and '.join(flaws)}" if flaws else ""
+
+
+def _counted(seeds: int) -> str:
+    return f"{seeds} seeds" if seeds > 1 else "1 seed"
+
+
+def _regression(rule: Regression, compared: Compared, whose: str) -> tuple[bool, str]:
     tasks = {name: task for name, task in compared.items() if name != AVERAGE}
     worse = {name: task for name, task in tasks.items() if task.gain < -rule.maximum}
     if worse:
@@ -163,15 +259,15 @@ def _regression(rule: Regression, compared: dict[str, TaskComparison], whose: st
     )
 
 
-def _validations(candidate: Sequence[RunResult]) -> tuple[bool, str]:
-    without = [run for run in candidate if not run.validations]
+def _validations(seeds: Sequence[RunResult]) -> tuple[bool, str]:
+    without = [run for run in seeds if not run.validations]
     if without:
-        seeds = ", ".join(str(run.seed) for run in without)
-        return False, f"No validation of the data was recorded for seed {seeds}."
-    failed = sorted({kind for run in candidate for kind, passed in run.validations.items() if passed is not True})
+        missing = ", ".join(str(run.seed) for run in without)
+        return False, f"No validation of the data was recorded for seed {missing}."
+    failed = sorted({kind for run in seeds for kind, passed in run.validations.items() if passed is not True})
     if failed:
         return False, f"The validation of {', '.join(failed)} failed."
-    kinds = sorted({kind for run in candidate for kind in run.validations})
+    kinds = sorted({kind for run in seeds for kind in run.validations})
     return True, f"The validations of {', '.join(kinds)} passed."
 
 

@@ -1,7 +1,8 @@
-"""Which variant stands before the gate, and which of its seeds would be promoted: by dev score, never by test."""
+"""Which variant is judged by the gate, and which of its seeds would be promoted: by dev score, never by test."""
 
 import math
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from components.errors import CseflowError
@@ -11,11 +12,33 @@ from components.evaluation.result import RunResult
 DEV = f"sts/{sts_data.DEV}"  # Spearman ×100 on STS-B's dev split, of the encoder that the run hands on
 
 
+@dataclass(frozen=True)
+class Contender:
+    """What the gate compares.
+
+    Attributes:
+        encoder: the very run whose encoder would be promoted, or is champion.
+        seeds: the finished runs of its variant, one per seed; `encoder` is among them.
+    """
+
+    encoder: RunResult
+    seeds: Sequence[RunResult]
+
+
+def contender(seeds: Sequence[RunResult]) -> Contender:
+    """The runs of one variant, with the best seed by dev as the encoder.
+
+    Raises:
+        CseflowError: no run has a finite dev score.
+    """
+    return Contender(best_seed(seeds), seeds)
+
+
 def winner(results: Sequence[RunResult], exclude: Collection[str] = ()) -> str:
     """The variant with the highest mean of `sts/STSB-dev` over its seeds; of equals, the first in `results`.
 
     `exclude` names variants that are no candidates (the untrained encoder). A variant of which a run lacks the score
-    is none either: its mean would be that of a lucky subset.
+    is none either: its mean would be that of a subset.
 
     Raises:
         CseflowError: no variant is left.
@@ -27,7 +50,7 @@ def winner(results: Sequence[RunResult], exclude: Collection[str] = ()) -> str:
     means = {variant: fmean(values) for variant, values in scores.items() if all(map(math.isfinite, values))}
     if not means:
         raise CseflowError(
-            f"no variant can stand before the gate: none of {', '.join(scores) or 'the runs'} has a finite {DEV} for "
+            f"no variant can be judged by the gate: none of {', '.join(scores) or 'the runs'} has a finite {DEV} for "
             f"every seed; train one, or see why its runs failed"
         )
     return max(means, key=means.__getitem__)

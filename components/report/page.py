@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from components.errors import CseflowError
 from components.evaluation.result import RunResult
 from components.files import folder_written_whole
+from components.promotion.comparison import CONFIDENCE, RESAMPLES
 from components.report import plots
-from components.report.leaderboard import RESAMPLES, Leaderboard, leaderboard
+from components.report.leaderboard import Leaderboard, leaderboard
 from components.report.style import DPI
 
 
@@ -94,7 +95,9 @@ def write_report(
     into: Path,
     provenance: Mapping[str, str],
     *,
+    links: Mapping[str, str] | None = None,
     resamples: int = RESAMPLES,
+    confidence: float = CONFIDENCE,
     seed: int = 0,
 ) -> list[Path]:
     """Write index.html, leaderboard.txt, .md, .json, .csv, plots/*.png and the gate's verdict.md, whole or not at all.
@@ -105,7 +108,8 @@ def write_report(
         verdict_markdown: the gate's, from `components.promotion.verdict`; None where it was not asked.
         into: the folder, which is replaced.
         provenance: name → value, shown as they are: command, commit, md5 of each data set, ….
-        resamples: of the bootstrap of each gain; `seed` is its seed.
+        links: id of a run → its page in MLflow's UI.
+        resamples, confidence, seed: of the bootstrap of each gain; those of the gate, so that both give one figure.
 
     Returns:
         Paths of the files, index.html first.
@@ -115,10 +119,10 @@ def write_report(
     """
     if not results:
         raise CseflowError("no run has finished, so there is nothing to report; see the log for why, and run it again")
-    board = leaderboard(results, reference, resamples=resamples, seed=seed)
+    board = leaderboard(results, reference, resamples=resamples, confidence=confidence, seed=seed)
     pictures = {picture: _png(picture.draw(results, reference)) for picture in PICTURES if _has(results, picture.needs)}
     texts = {
-        "index.html": _page(results, board, verdict_markdown, pictures, provenance),
+        "index.html": _page(results, board, verdict_markdown, pictures, provenance, links or {}),
         "leaderboard.txt": board.text(),
         "leaderboard.md": board.markdown(),
         "leaderboard.json": board.as_json(),
@@ -153,6 +157,7 @@ def _page(
     verdict_markdown: str | None,
     pictures: Mapping[Picture, bytes],
     provenance: Mapping[str, str],
+    links: Mapping[str, str],
 ) -> str:
     shown = [
         {
@@ -172,4 +177,5 @@ def _page(
         verdict=markdown.render(verdict_markdown) if verdict_markdown else None,
         pictures=shown,
         provenance=provenance,
+        links={run_id: link for run_id, link in links.items() if link.startswith(("http://", "https://"))},
     )

@@ -16,9 +16,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from components.evaluation.result import RunResult
+from components.promotion.comparison import signed
 from components.report.labels import label_points
 from components.report.style import BAD, GOOD, MUTED, PALE, WIDTH, looks, styled
-from components.report.summary import DASH, Curve, Spread, by_variant, mean_curve, ranked, signed, spread, task_names
+from components.report.summary import DASH, Curve, Spread, by_variant, mean_curve, ranked, spread, task_names
 
 COLUMNS = 4  # panels side by side
 SIDES = {"positive": (GOOD, "#004C77", ""), "negative": (BAD, "#8F3F00", "///")}  # fill, ink, hatch
@@ -213,7 +214,7 @@ def _gains(results: Sequence[RunResult], reference: str, family: str, unit: str)
     if not base or not groups:
         groups, base = groups or {reference: base}, []
     tasks = task_names(results, family)
-    if any(f"{family}/avg" in run.metrics for run in results):
+    if len(tasks) != 1 and any(f"{family}/avg" in run.metrics for run in results):  # of one task it repeats that
         tasks = [*tasks, "avg"]
     figure, axes = _grid(len(tasks), BAR * len(groups) + 0.9, sharex=bool(base), sharey=True)
     if not tasks:

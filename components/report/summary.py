@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluation.result import RunResult
+from components.promotion.comparison import signed
 
 TASKS = [
     "STS12",
@@ -55,14 +56,6 @@ class Curve(NamedTuple):
     steps: NDArray[np.int64]
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
-
-
-def signed(value: float, digits: int = 2, plus: str = "") -> str:
-    """`value` with a true minus sign, `plus` before what is positive, and no sign before what rounds to zero."""
-    text = f"{value:.{digits}f}"
-    if not float(text):
-        return text.removeprefix("-")
-    return text.replace("-", "−") if value < 0 else plus + text
 
 
 def by_variant(results: Iterable[RunResult]) -> dict[str, list[RunResult]]:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +29,12 @@ _SCORES = ("sts/avg", "sts/STSB")  # that a description names, Spearman ×100
 
 @dataclass(frozen=True)
 class RegisteredEncoder:
-    """One version of a registered model, and the run that made it."""
+    """One version of a registered model, and the run that made it; `run_id` is empty where no run did."""
 
     model: str
     version: str
     run_id: str
+    tags: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def uri(self) -> str:
@@ -91,7 +92,31 @@ def promote(model: str, run_id: str, *, report_markdown: str, tags: dict[str, st
             client.set_registered_model_alias(model, PREVIOUS, former)
         _describe(client, model, version, facts)
         client.set_registered_model_alias(model, CHAMPION, version)
-    return RegisteredEncoder(model, version, run_id)
+        return _encoder(client, model, version)
+
+
+def verdict_of(encoder: RegisteredEncoder) -> str | None:
+    """The report with which the encoder was promoted; None where the gate did not promote it."""
+    from mlflow.exceptions import MlflowException
+
+    client = connect()
+    with foreseen(), tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
+        try:
+            files = {entry.path for entry in client.list_artifacts(encoder.run_id, str(Path(REPORT).parent))}
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+        if REPORT not in files:
+            return None
+        return Path(client.download_artifacts(encoder.run_id, REPORT, scratch)).read_text(encoding="utf-8")
+
+
+def remove_tag(encoder: RegisteredEncoder, tag: str) -> None:
+    """Take a tag off a version."""
+    client = connect()
+    with foreseen():
+        client.delete_model_version_tag(encoder.model, encoder.version, tag)
 
 
 def rollback(model: str) -> RegisteredEncoder:
@@ -265,7 +290,8 @@ def _exists(client: "MlflowClient", model: str, version: str) -> bool:
 
 
 def _encoder(client: "MlflowClient", model: str, version: str) -> RegisteredEncoder:
-    return RegisteredEncoder(model, version, client.get_model_version(model, version).run_id or "")
+    found = client.get_model_version(model, version)
+    return RegisteredEncoder(model, version, found.run_id or "", dict(found.tags))
 
 
 def _lack(client: "MlflowClient", encoder: RegisteredEncoder) -> str | None:

@@ -10,6 +10,9 @@ DATA_VERSION = "cse.data.version"  # digest of all data sets in dvc.lock
 VALIDATION = "cse.validation."  # + kind of data set: "passed" or "failed"
 SUCCEEDS = "cse.succeeds"  # on a model version: the champion it followed
 MODEL_ID = "cse.model_id"  # on a model version: the logged model that it was made of
+PROMOTED_SEEDS = "cse.promotion.seeds"  # on a model version: ids of the runs that the gate judged as one variant
+REFERENCE_RUNS = "cse.promotion.reference"  # on a model version: ids of the runs that they were compared with
+UNANNOUNCED = "cse.promotion.unannounced"  # on a model version: id of the event of its promotion, until that is emitted
 NOTE = "mlflow.note.content"  # MLflow's own: a description, in Markdown
 PARENT = "mlflow.parentRunId"  # MLflow's own, for nesting
 

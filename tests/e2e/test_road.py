@@ -74,8 +74,27 @@ def test_a_second_run_redoes_nothing(project: Project, first: str) -> None:
     before = _written(project)
     done = project.run("cseflow", "experiment", "--variants", "simcse,ngcse-sts-ht", "--seeds", "0,1")
     after = _written(project)
-    assert "is champion of `cse-encoder` already" in done.stdout
+    assert "is champion of cse-encoder already" in done.stdout
     assert before == after
+
+
+def test_a_report_follows_the_rules(project: Project, first: str) -> None:
+    (page,) = project.folder.glob("reports/experiment-*/index.html")
+    params = project.folder / "params.yaml"
+    before = params.read_text()
+    command = ("cseflow", "experiment", "--variants", "simcse,ngcse-sts-ht", "--seeds", "0,1")
+    try:
+        renamed = before.replace("model: cse-encoder", "model: another")
+        params.write_text(renamed.replace("minimum: -100.0", "minimum: 101.0"))
+        strict, strict_page = project.run(*command), page.read_text()
+        params.write_text(renamed)
+        loose, loose_page = project.run(*command), page.read_text()
+    finally:
+        params.write_text(before)
+    assert ("Gate not passed" in strict.stdout, "Gate not passed" in strict_page) == (True, True)
+    assert "champion:" not in strict.stdout and "@champion" not in strict_page
+    assert ("Gate passed" in loose.stdout, "Gate passed" in loose_page) == (True, True)
+    assert "Load the champion:" in loose.stdout and "Gate not passed" not in loose_page
 
 
 def _written(project: Project) -> dict[Path, int]:

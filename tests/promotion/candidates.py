@@ -7,7 +7,9 @@ from scipy.stats import spearmanr
 
 from components.config.promotion import Promotion
 from components.evaluation.result import RunResult
+from components.promotion.comparison import Incomparable
 from components.promotion.gate import Verdict, judge
+from components.promotion.pick import Contender
 
 PAIRS = 300
 
@@ -35,7 +37,13 @@ GAIN = {"rule": "gain", "minimum": 0.1, "confidence": 0.95, "resamples": 500}
 BETTER, WORSE = [run("simcse", 1.0, 0), run("simcse", 1.0, 1)], [run("untrained", 1.2)]
 
 
+def contender(runs: Sequence[RunResult]) -> Contender:
+    """The first of `runs` is the encoder."""
+    return Contender(runs[0], runs)
+
+
 def verdict(
     promotion: Promotion, candidate: Sequence[RunResult] = BETTER, reference: Sequence[RunResult] = WORSE
 ) -> Verdict:
-    return judge(candidate, reference, promotion, reference_name="untrained", seed=0)
+    other = contender(reference) if reference else Incomparable("there is no finished run of the reference")
+    return judge(contender(candidate), other, promotion, reference_name="untrained", seed=0)

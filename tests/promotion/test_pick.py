@@ -28,7 +28,7 @@ def test_a_variant_with_a_seed_unmeasured_does_not_win(score: float | None) -> N
 
 
 def test_no_variant_left_is_an_error() -> None:
-    with pytest.raises(CseflowError, match="no variant can stand"):
+    with pytest.raises(CseflowError, match="no variant can be judged"):
         winner([run("untrained", 0, 99)], exclude=["untrained"])
 
 

@@ -8,12 +8,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from synthetic import experiment
+from synthetic import TASKS, experiment
 
+from components.config.promotion import Promotion
+from components.evaluation.bootstrap import PairedBootstrap
 from components.evaluation.result import RunResult
-from components.promotion.comparison import compare
-from components.report.leaderboard import Leaderboard, leaderboard
-from components.report.summary import mean_curve
+from components.promotion.comparison import Comparisons, compare
+from components.promotion.gate import judge
+from components.promotion.pick import contender
+from components.promotion.verdict import verdict_markdown
+from components.report.leaderboard import Leaderboard, leaderboard, letters_of
+from components.report.summary import by_variant, mean_curve
 
 RESULTS = experiment(["untrained", "simcse", "cse-mix"], tasks=["STSB", "SICKR"])
 
@@ -51,7 +56,71 @@ def test_the_gain_is_the_gate_s() -> None:
     assert (row.average.gain, row.average.bootstrap.interval()) == (expected.gain, expected.interval())
 
 
-def test_a_gain_that_luck_explains_is_marked_so() -> None:
+def test_gate_and_leaderboard_state_one_figure() -> None:
+    groups = {variant: [run for run in RESULTS if run.variant == variant] for variant in ("cse-mix", "untrained")}
+    rule = {"rule": "gain", "minimum": 0.1, "confidence": 0.9, "resamples": 300}
+    promotion = Promotion.model_validate({"rules": [rule, {"rule": "seeds"}]})
+    sides = [contender(runs) for runs in groups.values()]
+    verdict = judge(sides[0], sides[1], promotion, reference_name="untrained", seed=5)
+    row = leaderboard(RESULTS, "untrained", resamples=300, confidence=0.9, seed=5).rows[0]
+    report = verdict_markdown(verdict, "cse-encoder")
+    assert f"| {row.gain} | {row.interval} |" in report
+    assert row.interval in verdict.outcomes[1].reason and verdict.outcomes[1].passed == (row.mark == "▲")
+
+
+def test_variants_that_share_a_letter_are_not_told_apart() -> None:
+    twin = [replace(run, variant="twin", run_id=f"twin-{run.seed}") for run in RESULTS if run.variant == "simcse"]
+    groups = {row.variant: row.groups for row in leaderboard([*RESULTS, *twin], "untrained", resamples=1000).rows}
+    assert groups["twin"] == groups["simcse"] != groups["cse-mix"]
+
+
+def pairs(*names: str) -> set[frozenset[str]]:
+    return {frozenset(name) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("alike", "letters"),
+    [
+        ((), {"a": "a", "b": "b", "c": "c"}),
+        (("ab", "bc"), {"a": "a", "b": "a b", "c": "b"}),
+        (("ab", "bc", "ac"), {"a": "a", "b": "a", "c": "a"}),
+    ],
+)
+def test_a_letter_is_a_set_of_which_no_two_are_told_apart(alike: tuple[str, ...], letters: dict[str, str]) -> None:
+    apart = {pair: pair not in pairs(*alike) for pair in pairs("ab", "ac", "bc")}
+    assert letters_of(["a", "b", "c"], apart) == letters
+
+
+def test_holm_corrects_for_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.01, 0.03, 0.04])  # 0.01 · 3 and 0.04 · 1 pass 0.05, but 0.03 · 2 stops the procedure
+    monkeypatch.setattr(PairedBootstrap, "p_value", property(lambda _: next(values)))
+    apart = Comparisons(RESULTS, resamples=2).told_apart(by_variant(RESULTS))
+    assert list(apart.values()) == [True, False, False]
+
+
+def test_a_variant_that_cannot_be_compared_has_no_letter() -> None:
+    broken = [replace(run, variant="broken", cosines={}) for run in RESULTS[:1]]
+    assert {row.variant: row.groups for row in board([*RESULTS, *broken]).rows}["broken"] == "–"
+
+
+def test_of_one_task_the_average_is_not_repeated() -> None:
+    one = board(experiment(["untrained", "simcse"], seeds=[0], tasks=["STSB"], pairs=40))
+    assert "average" not in one.markdown().splitlines()[2] and "sts/avg" in one.as_json()
+
+
+@pytest.mark.parametrize("tasks", [["STSB"], ["STSB", "SICKR"], TASKS])
+def test_the_terminal_s_table_fits_a_hundred_columns(tasks: list[str]) -> None:
+    lines = board(experiment(["untrained", "ngcse-sts-ht"], tasks=tasks, pairs=40)).text().splitlines()
+    assert max(map(len, lines)) <= 100 and "…" not in lines[0]
+
+
+def test_markup_in_a_name_is_text_in_markdown() -> None:
+    name = "<script>a|b</script>"
+    text = board([replace(run, variant=name) if run.variant == "simcse" else run for run in RESULTS]).markdown()
+    assert "<script>" not in text and r"&lt;script&gt;a\|b" in text
+
+
+def test_a_gain_that_noise_explains_is_marked_so() -> None:
     twins = [run for run in RESULTS if run.variant != "cse-mix"]
     twins += [replace(run, variant="twin") for run in twins if run.variant == "untrained"]
     assert next(row for row in board(twins).rows if row.variant == "twin").gain == "0.00 ≈"

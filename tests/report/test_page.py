@@ -1,6 +1,7 @@
 """The report's folder: complete, self-contained, whole or not at all."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,21 @@ def test_the_page_shows_how_it_was_made(html: str) -> None:
 
 def test_markup_from_outside_is_shown_and_not_run(html: str) -> None:
     assert (html.count("&lt;script&gt;"), html.count("<script")) == (2, 0)
+
+
+@pytest.mark.usefixtures("one_picture")
+def test_markup_in_a_variant_s_name_is_shown_and_not_run(tmp_path: Path) -> None:
+    name = "<script>alert(1)</script>"
+    named = [replace(run, variant=name) if run.variant == "simcse" else run for run in RESULTS]
+    html = write_report(named, "untrained", None, tmp_path / "report", {}, resamples=50)[0].read_text()
+    assert "<script" not in html and "&lt;script&gt;alert" in html
+
+
+@pytest.mark.usefixtures("one_picture")
+def test_each_seed_links_to_its_run_in_mlflow(tmp_path: Path) -> None:
+    links = {"simcse-0": "http://127.0.0.1:5000/#/runs/1", "untrained-0": "javascript:alert(1)"}
+    html = write_report(RESULTS, "untrained", None, tmp_path / "report", {}, links=links, resamples=50)[0].read_text()
+    assert 'href="http://127.0.0.1:5000/#/runs/1"' in html and "javascript:" not in html
 
 
 @pytest.mark.usefixtures("one_picture")

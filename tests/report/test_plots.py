@@ -12,6 +12,7 @@ from synthetic import VARIANTS, experiment
 from components.evaluation.result import RunResult
 from components.report.labels import label_points
 from components.report.page import PICTURES
+from components.report.plots import sts_bars
 from components.report.style import looks
 
 DRAWS = pytest.mark.parametrize("draw", [picture.draw for picture in PICTURES], ids=[p.name for p in PICTURES])
@@ -67,3 +68,7 @@ def test_names_of_crowded_points_do_not_cover_each_other() -> None:
     figure.draw_without_rendering()
     boxes = [text.get_tightbbox() for text in ax.texts if text.get_text()]
     assert not [pair for pair in combinations(boxes, 2) if pair[0].padded(-1).overlaps(pair[1].padded(-1))]
+
+
+def test_of_one_task_no_panel_repeats_the_average() -> None:
+    assert len(sts_bars(SMALL, "untrained").axes) == 1
