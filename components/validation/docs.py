@@ -32,6 +32,9 @@ def table(results: Sequence[ExpectationValidationResult], outcomes: Sequence[Out
         if isinstance(found.get("observed_value"), float):
             found["observed_value"] = float(found["observed_value"])  # numpy's own can't be rendered
         copy.result, copy.exception_info = _escaped(found), _escaped(copy.exception_info)
+        if copy.expectation_config is not None:  # its words name views, tasks and columns
+            copy.expectation_config.description = _escaped(copy.expectation_config.description)
+            copy.expectation_config.kwargs = _escaped(copy.expectation_config.kwargs)
         shown.append(copy)
     block: Any = ValidationResultsTableContentBlockRenderer.render(shown)
     for row, outcome in zip(block.table, outcomes, strict=True):
@@ -62,7 +65,7 @@ def _shares(outcome: Outcome) -> RenderedTableContent:
         [title, *(f"{100 * shares.get(name, 0):.1f} %" for name in accepted)]
         for title, shares in (("accepted", accepted), ("now", now))
     ]
-    return RenderedTableContent(table=rows, header_row=["", *accepted])
+    return RenderedTableContent(table=rows, header_row=["", *map(_escaped, accepted)])
 
 
 def _escaped(value: Any) -> Any:
