@@ -14,7 +14,7 @@ from components.tracking import registry, tags
 from components.tracking.delivery import deliver
 from components.tracking.journal import Journal
 from components.tracking.runs import load_result
-from components.tracking.store import connect
+from flows import compare as report
 from flows import promote as gate
 from tests.project import REPOSITORY
 
@@ -59,9 +59,8 @@ def run(mlflow_store: str, tiny_encoder: Path, tmp_path: Path) -> Run:
 def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What is emitted; without Prefect's server, which this is not about."""
     emitted: list[dict[str, Any]] = []
-    monkeypatch.setattr(gate, "emit_event", lambda name, **parts: emitted.append({"name": name, **parts}))
-    monkeypatch.setattr(gate, "results_of", lambda ids: [load_result(run_id) for run_id in ids])
-    monkeypatch.setattr(gate, "link_to_mlflow", lambda run_id: None)
+    monkeypatch.setattr("prefect.events.emit_event", lambda name, **parts: emitted.append({"name": name, **parts}))
+    monkeypatch.setattr(gate, "tracked", lambda: True)
     return emitted
 
 
@@ -78,7 +77,7 @@ def test_an_event_lost_to_a_kill_is_emitted_by_the_next_run_once(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(gate, "emit_event", killed)
+        patch.setattr("prefect.events.emit_event", killed)
         judged(params, *ids)
     for _ in range(2):
         outcome = judged(params, *ids)
@@ -95,8 +94,8 @@ def test_the_next_candidate_is_compared_with_all_seeds_of_the_champion(
     assert outcome.promoted == f"models:/{MODEL}/2" and "champion, mean of seeds 0, 1" in outcome.report
 
 
-def test_a_champion_without_scores_is_named_with_the_way_on(
-    params: Params, run: Run, events: list[dict[str, Any]], tiny_encoder: Path, tmp_path: Path
+def test_an_alias_set_by_hand_on_a_foreign_model_is_named_with_the_way_on(
+    params: Params, run: Run, tiny_encoder: Path, tmp_path: Path
 ) -> None:
     with Journal(tmp_path / "foreign") as journal:
         journal.start("foreign", "test")
@@ -105,24 +104,26 @@ def test_a_champion_without_scores_is_named_with_the_way_on(
     registry.promote(MODEL, str(deliver(tmp_path / "foreign").run_id), report_markdown="")
     outcome = judged(params, run("untrained", 2.0), run("simcse", 1.0))
     assert not outcome.passed
-    assert "alias champion of cse-encoder" in outcome.text and "foreign, seed 0, on no task" in outcome.report
+    assert "The alias champion of cse-encoder leads to version 1" in outcome.text and "rollback" in outcome.text
 
 
-def test_a_champion_without_a_run_is_named_with_the_way_on(
-    params: Params, run: Run, events: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    client = connect()
-    client.create_registered_model(MODEL)
-    client.create_model_version(MODEL, str(tmp_path / "foreign"))
-    client.set_registered_model_alias(MODEL, registry.CHAMPION, "1")
-    outcome = judged(params, run("untrained", 2.0), run("simcse", 1.0))
-    assert not outcome.passed and "without an MLflow run" in outcome.report and "cseflow rollback" in outcome.report
-
-
-def test_a_champion_measured_on_other_pairs_is_named_with_the_way_on(
-    params: Params, run: Run, events: list[dict[str, Any]]
-) -> None:
+def test_a_champion_measured_on_other_pairs_is_named_with_the_way_on(params: Params, run: Run) -> None:
     judged(params, run("untrained", 2.0), run("simcse", 1.0))
     outcome = judged(params, run("esimcse", 0.5, pairs=150))
     assert not outcome.passed and outcome.champion == f"models:/{MODEL}/1"
-    assert "STSB holds other pairs" in outcome.text and "delete the alias" in outcome.report
+    assert "STSB holds other pairs" in outcome.text and "remove the alias" in outcome.report
+
+
+def test_the_page_has_the_gate_s_figures_and_today_s_champion(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.report.page.PICTURES", ())
+    monkeypatch.setattr(report, "load_params", lambda profile: load_params(REPOSITORY / "params.yaml"))
+    ids = [run("untrained", 2.0), run("simcse", 1.0)]
+    outcome = judged(load_params(REPOSITORY / "params.yaml"), *ids)
+    page = report.compare(ids, into=tmp_path / "report", verdict=outcome.report).read_text()
+    (row,) = [
+        line for line in (tmp_path / "report/leaderboard.md").read_text().splitlines() if line.startswith("| sim")
+    ]
+    assert row.split(" | ")[-2] in outcome.report
+    assert "champion when this was written" in page
