@@ -55,7 +55,7 @@ TEXTS = [
     "arccon",
     "info_nce",
 ]
-TEXTS += ["tuples/nli", "hierarchical_triplet", "a [X] is [MASK]", "https://localhost/x", "0" * 64]
+TEXTS += ["tuples/nli", "hierarchical_triplet", "a [X] is [MASK]", "https://localhost/x", "0" * 64, "sklearn"]
 
 
 def leaves(node: Any, at: Keys = ()) -> Iterator[Keys]:
