@@ -1,5 +1,6 @@
 """Training in as many processes as the settings ask for: in this one, or by torchrun on one node or several."""
 
+import gc
 import json
 import logging
 import os
@@ -35,7 +36,11 @@ def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummar
     """
     finished = folder / SUMMARY
     if job.processes == 1 or not job.spec.variant.objective or finished.is_file():
-        return train_run(job.spec, job.layout, folder, record)
+        summary = train_run(job.spec, job.layout, folder, record)
+        # Trainer, callbacks and model refer to each other: left to itself, Python keeps model and optimiser of several
+        # runs before it looks for such cycles.
+        gc.collect()
+        return summary
     folder.mkdir(parents=True, exist_ok=True)
     job.write(folder)
     if job.layout.nodes > 1:
