@@ -133,8 +133,10 @@ class Comparisons:
         """For every two of `groups` that can be compared, whether their STS averages differ significantly.
 
         Corrected for the number of pairs by Holm's step-down procedure (Holm 1979, "A simple sequentially rejective
-        multiple test procedure"), at the level 1 − confidence. A p-value is at least 2 / (1 + resamples), so that
-        10,000 resamples can tell at most 22 groups apart.
+        multiple test procedure"), at the level 1 − confidence.
+
+        Raises:
+            Incomparable: the resamples are too few for so many pairs; 10,000 are enough for 22 groups.
         """
         values = {}
         for first, second in combinations(groups, 2):
@@ -143,6 +145,12 @@ class Comparisons:
             except Incomparable:
                 continue
             values[frozenset((first, second))] = average.bootstrap.p_value
+        needed = math.ceil(2 * len(values) / (1 - self.confidence))
+        if values and self.resamples < needed:  # no p-value could be small enough
+            raise Incomparable(
+                f"{len(values)} pairs of variants need at least {needed:,} resamples to be told apart, and the rule "
+                f"gain has {self.resamples:,}"
+            )
         apart, still = {}, True
         for place, pair in enumerate(sorted(values, key=values.__getitem__)):
             still = still and values[pair] * (len(values) - place) <= 1 - self.confidence

@@ -89,6 +89,7 @@ class Leaderboard:
     confidence: float
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    why_no_groups: str = ""
 
     @property
     def notes(self) -> list[str]:
@@ -107,6 +108,8 @@ class Leaderboard:
                 f"Group: variants that share a letter are not told apart from each other, by the same bootstrap with "
                 f"Holm's correction for all {pairs} pairs."
             )
+        if self.why_no_groups:
+            notes.append(f"No groups: {self.why_no_groups}.")
         if any(column.key.startswith(("geometry", "rfd", "length")) for column in self.columns):
             notes.append(
                 "Alignment and uniformity are those of STS-B dev: lower is better. RFD, relative fitting difficulty: "
@@ -234,7 +237,11 @@ def leaderboard(
     groups = ranked(results)
     columns = _columns(results)
     compared = Comparisons(results, resamples=resamples, confidence=confidence, seed=seed)
-    letters = letters_of(list(groups), compared.told_apart(groups))
+    letters, why_no_groups = {}, ""
+    try:
+        letters = letters_of(list(groups), compared.told_apart(groups))
+    except Incomparable as error:
+        why_no_groups = str(error)
     rows = []
     for variant, runs in groups.items():
         average, why = None, ""
@@ -246,7 +253,7 @@ def leaderboard(
         cells = tuple(spread(runs, *column.metrics) for column in columns)
         ids = {run.seed: run.run_id for run in sorted(runs, key=lambda run: run.seed)}
         rows.append(Row(variant, ids, cells, average, why, letters.get(variant, DASH)))
-    return Leaderboard(reference, resamples, confidence, columns, tuple(rows))
+    return Leaderboard(reference, resamples, confidence, columns, tuple(rows), why_no_groups)
 
 
 def letters_of(names: Sequence[str], apart: Mapping[frozenset[str], bool]) -> dict[str, str]:

@@ -94,8 +94,14 @@ def test_a_letter_is_a_set_of_which_no_two_are_told_apart(alike: tuple[str, ...]
 def test_holm_corrects_for_the_number_of_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.01, 0.03, 0.04])  # 0.01 · 3 and 0.04 · 1 pass 0.05, but 0.03 · 2 stops the procedure
     monkeypatch.setattr(PairedBootstrap, "p_value", property(lambda _: next(values)))
-    apart = Comparisons(RESULTS, resamples=2).told_apart(by_variant(RESULTS))
+    apart = Comparisons(RESULTS, resamples=200).told_apart(by_variant(RESULTS))
     assert list(apart.values()) == [True, False, False]
+
+
+def test_too_few_resamples_for_so_many_pairs_leave_groups_open_and_say_so() -> None:
+    table = leaderboard(RESULTS, "untrained", resamples=100)
+    assert {row.groups for row in table.rows} == {"–"}
+    assert any("need at least 120 resamples" in note for note in table.notes)
 
 
 def test_a_variant_that_cannot_be_compared_has_no_letter() -> None:
