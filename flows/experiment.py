@@ -10,6 +10,7 @@ from uuid import UUID
 
 from components import paths
 from components.config import Params, load_params, variant_settings
+from components.config.base import Seed
 from components.errors import ConfigError, CseflowError
 from components.runs.run import Run
 from components.tracking import tags
@@ -20,7 +21,7 @@ from components.tracking.lineage import lineage_tags
 from flows.compare import compare, show_leaderboard
 from flows.hosted import begin, link_to_mlflow, links, require_data, require_data_version
 from flows.orchestration import deployed, flow, network_task, run_logger
-from flows.parameters import DataVersion, Profile, Seed, Variant
+from flows.parameters import DataVersion, Profile, Variant
 from flows.promote import Promotion, promote
 from flows.train import find_finished, train
 

@@ -59,7 +59,6 @@ def _overrides() -> Any:
     )
 
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
 DataVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # components.tracking.lineage.data_version
 Variant = Annotated[str, OneOf(variants)]
 Profile = Annotated[str, OneOf(profiles)]

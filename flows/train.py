@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components.config import load_params
+from components.config.base import Seed
 from components.errors import UnreachableError
 from components.runs.run import Run
 from components.tracking import tags
@@ -10,7 +11,7 @@ from components.tracking.delivery import Delivered
 from flows.devices import own_devices
 from flows.hosted import begin, link_to_mlflow, links, page_of, require_data, require_data_version, shown, tries
 from flows.orchestration import deployed, flow, network_task, run_logger
-from flows.parameters import DataVersion, Profile, Seed, TrainingOverrides, Variant
+from flows.parameters import DataVersion, Profile, TrainingOverrides, Variant
 
 
 @flow(name="train", flow_run_name="{variant} seed {seed}")

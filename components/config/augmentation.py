@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.config.base import Fraction, Section
+from components.config.base import Fraction, Name, Section
 
 
 class Identity(Section):
@@ -58,7 +58,7 @@ class Augmentation(Section):
     """
 
     max_length: Annotated[int, Field(ge=4)] = 32
-    views: dict[str, View]
+    views: dict[Name, View]
 
     @property
     def identity(self) -> str:

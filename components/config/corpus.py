@@ -2,9 +2,9 @@
 
 from typing import Literal, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import PositiveInt, field_validator, model_validator
 
-from components.config.base import Fraction, Positive, Section
+from components.config.base import Fraction, Section
 
 # Languages of two letters (ISO 639-1) that the language model of py3langid knows.
 LANGUAGES = {
@@ -32,10 +32,10 @@ class Corpus(Section):
     format: Literal["auto", "mediawiki", "text"] = "auto"
     language: str = "en"
     filter: bool = True
-    min_words: Positive = 4
-    max_words: Positive = 64
+    min_words: PositiveInt = 4
+    max_words: PositiveInt = 64
     heldout: Fraction = 0.1
-    max_sentences: Positive | None = None
+    max_sentences: PositiveInt | None = None
 
     @field_validator("language")
     @classmethod

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from components.config.base import Positive, Section
+from components.config.base import Section
 
 
 class Dask(Section):
@@ -15,4 +15,4 @@ class Dask(Section):
     """
 
     scheduler: Annotated[str, Field(pattern=r"^(local|(tcp|tls|ws|wss)://.+)$")] | None = None
-    synthesis_shares: Positive = 1
+    synthesis_shares: PositiveInt = 1

@@ -1,10 +1,11 @@
 """Section `evaluation`: which tasks, and how geometry is sampled."""
 
+from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from components.config.base import Positive, Section
+from components.config.base import Section
 
 StsTask = Literal["STS12", "STS13", "STS14", "STS15", "STS16", "STSB", "SICKR"]
 TransferTask = Literal["MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC"]
@@ -16,7 +17,7 @@ Classifier = Literal["adam", "sklearn"]
 class Geometry(Section):
     """Alignment and uniformity (Wang & Isola 2020) as NGCSE samples them; scores on STS-B's 0–5 scale."""
 
-    samples: Positive = 1000
+    samples: PositiveInt = 1000
     positive_score: Annotated[float, Field(ge=0, le=5)] = 4.0
     negative_score: Annotated[float, Field(ge=0, le=5)] = 1.0
 
@@ -30,7 +31,7 @@ class Evaluation(Section):
     sts: dict[StsTask, str]
     transfer: dict[TransferTask, str] = {}
     transfer_classifier: Classifier = "adam"
-    batch_size: Positive = 64
+    batch_size: PositiveInt = 64
     geometry: Geometry = Geometry()
 
     @model_validator(mode="after")
@@ -38,3 +39,16 @@ class Evaluation(Section):
         if "STSB" not in self.sts:
             raise ValueError("sts must name a source for STSB: its dev split picks checkpoints")
         return self
+
+
+def metric_names(evaluation: Evaluation, terms: Iterable[str]) -> list[str]:
+    """Every metric that a run may log: what is measured, and what training records of its objective's `terms`."""
+    tasks, transfer = list(evaluation.sts), list(evaluation.transfer)
+    return [
+        *(f"sts/{name}" for name in [*tasks, "STSB-dev", "avg"]),
+        *(f"transfer/{name}" for name in ([*transfer, "transfer_avg"] if transfer else [])),
+        *(f"geometry/{data}/{name}" for data in ("heldout", "stsb-dev") for name in ("alignment", "uniformity")),
+        *(f"rfd/{name}" for name in ("alignment", "uniformity")),
+        *(f"length_bias/{task}/{name}" for task in tasks for name in ("near", "far", "gap")),
+        *(f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "progress", "best_step", *terms)),
+    ]

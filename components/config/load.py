@@ -1,27 +1,26 @@
 """params.yaml and the chosen profile, merged, checked and typed."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import BaseModel, ValidationError, model_validator
 
 from components.config.augmentation import Augmentation
-from components.config.base import Section
+from components.config.base import Name, Section, Seed
 from components.config.corpus import Corpus
 from components.config.dask import Dask
 from components.config.encoder import Encoder
-from components.config.evaluation import Evaluation
+from components.config.evaluation import Evaluation, metric_names
 from components.config.experiment import Experiment, Tracking
-from components.config.promotion import Promotion
+from components.config.file import read_mapping
+from components.config.promotion import Bounds, Floor, Promotion
 from components.config.sources import Source
 from components.config.synthesis import Synthesis
 from components.config.training import Training
 from components.config.validation import Validation
-from components.config.variants import Variant
+from components.config.variants import Part, Variant
 from components.errors import ConfigError
 
 S = TypeVar("S", bound=Section)
@@ -32,15 +31,15 @@ class Params(Section):
     """The whole of params.yaml after the profile's overrides."""
 
     profile: str
-    seed: int = Field(ge=0)
-    sources: dict[str, Source]
+    seed: Seed
+    sources: dict[Name, Source]
     corpus: Corpus
     dask: Dask = Dask()
     augmentation: Augmentation
     synthesis: Synthesis
     validation: Validation
     encoder: Encoder
-    variants: dict[str, Variant]
+    variants: dict[Name, Variant]
     training: Training
     evaluation: Evaluation
     tracking: Tracking
@@ -49,33 +48,49 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        known = set(self.augmentation.views)
-        for view, spec in self.augmentation.views.items():
-            if spec.kind == "span_mask":
-                known |= {f"{view}_near", f"{view}_far"}
         for name, variant in self.variants.items():
-            for part in variant.data:
-                if part.set != "corpus":
-                    continue
-                for column in [*part.roles.model_dump(exclude={"levels"}).values(), *part.roles.levels]:
-                    if column is not None and column not in known:
-                        raise ValueError(f"variants.{name}: no view named {column!r}{_meant(column, known)}")
-        for key, used in {
-            "experiment.variants": self.experiment.variants,
-            "experiment.reference": [self.experiment.reference],
-        }.items():
-            for name in used:
-                if name not in self.variants:
-                    raise ValueError(f"{key}: no variant named {name!r}{_meant(name, self.variants)}")
-        wanted = [self.encoder.source, *self.evaluation.sts.values(), *self.evaluation.transfer.values()]
+            for place, part in enumerate(variant.data):
+                self._check_part(f"variants.{name}.data.{place}", part)
+            encoder = _overridden(self.encoder, variant.encoder, f"variants.{name}.encoder")
+            self._check_source(f"variants.{name}.encoder.source", encoder.source)
+            _overridden(self.training, variant.training, f"variants.{name}.training")
+        for name in self.experiment.variants:
+            _check("experiment.variants", "variant", name, self.variants)
+        _check("experiment.reference", "variant", self.experiment.reference, self.variants)
+        self._check_source("encoder.source", self.encoder.source)
+        for section in ("sts", "transfer"):
+            for task, source in getattr(self.evaluation, section).items():
+                self._check_source(f"evaluation.{section}.{task}", source)
         if self.synthesis.backend == "local":
-            wanted.append(self.synthesis.local.source)
+            self._check_source("synthesis.local.source", self.synthesis.local.source)
         if self.synthesis.filters.cosine is not None:
-            wanted.append(self.synthesis.filters.cosine)
-        for name in wanted:
-            if name not in self.sources:
-                raise ValueError(f"sources: no entry {name!r}, which encoder, evaluation or synthesis names")
+            self._check_source("synthesis.filters.cosine", self.synthesis.filters.cosine)
+        terms = {term.term for variant in self.variants.values() for term in variant.objective}
+        for place, rule in enumerate(self.promotion.rules):
+            if isinstance(rule, Floor | Bounds):
+                _check(f"promotion.rules.{place}.metric", "metric", rule.metric, metric_names(self.evaluation, terms))
         return self
+
+    def _check_part(self, where: str, part: Part) -> None:
+        if part.set == "corpus":
+            columns = set(self.augmentation.views)
+            for view, spec in self.augmentation.views.items():
+                if spec.kind == "span_mask":
+                    columns |= {f"{view}_near", f"{view}_far"}
+            what = "view"
+        else:
+            if part.set == "nli":
+                self._check_source(f"{where}.set", "nli")
+            else:
+                _check(f"{where}.set", "set of tuples", part.set, [f"tuples/{name}" for name in self.synthesis.tuples])
+            columns = {"anchor", "positive", "negative"} | ({"intermediate"} if part.set == "tuples/sts" else set())
+            what = f"column of {part.set}"
+        for role, names in part.roles.model_dump(exclude_none=True).items():
+            for name in names if isinstance(names, list) else [names]:
+                _check(f"{where}.roles.{role}", what, name, columns)
+
+    def _check_source(self, where: str, name: str) -> None:
+        _check(where, "source", name, self.sources)
 
 
 class VariantSettings(NamedTuple):
@@ -95,16 +110,18 @@ def load_params(path: Path | str = PARAMS, *, profile: str | None = None) -> Par
         ConfigError: naming the file and the key, in one sentence.
     """
     path = Path(path)
-    raw = _read(path)
+    raw = read_mapping(path)
     if profile is not None:
         raw["profile"] = profile
     name = raw.get("profile")
     overlay_path = path.parent / "profiles" / f"{name}.yaml"
-    if not isinstance(name, str) or not overlay_path.is_file():
-        found = sorted(entry.stem for entry in (path.parent / "profiles").glob("*.yaml"))
+    found = sorted(entry.stem for entry in (path.parent / "profiles").glob("*.yaml"))
+    if name not in found:
         raise ConfigError(f"{path}: profile: {name!r} is none of {', '.join(found) or 'any (profiles/ is empty)'}")
     try:
-        return Params.model_validate(_merged(raw, _read(overlay_path)))
+        return Params.model_validate(_merged(raw, read_mapping(overlay_path)))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
         raise ConfigError(_sentence(error, str(path), Params)) from None
 
@@ -125,12 +142,16 @@ def variant_settings(params: Params, name: str, overrides: Mapping[str, Any] | N
     if overrides:
         training = _overridden(training, dict(overrides), "overrides")
     rows = sum(part.rows or 0 for part in variant.data)
-    if variant.data and (
-        rows > training.batch_size or (rows == training.batch_size and any(part.rows is None for part in variant.data))
-    ):
+    rest = any(part.rows is None for part in variant.data)  # one part takes what the others leave
+    if variant.data and (rows > training.batch_size or (rows == training.batch_size and rest)):
         raise ConfigError(
             f"variants.{name}.data: its parts ask for {rows} rows, which leaves none of the batch of "
             f"{training.batch_size}"
+        )
+    if variant.data and rows < training.batch_size and not rest:
+        raise ConfigError(
+            f"variants.{name}.data: its parts give {rows} rows of the batch of {training.batch_size}, and none takes "
+            "the rest: leave `rows` out of one part"
         )
     return VariantSettings(variant, encoder, training)
 
@@ -142,24 +163,17 @@ def _overridden(section: S, changes: dict[str, Any], where: str) -> S:
         raise ConfigError(_sentence(error, where, type(section))) from None
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        raw = YAML(typ="safe").load(path)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; run from the repository's root") from None
-    except YAMLError as error:
-        raise ConfigError(f"{path} is no valid YAML: {' '.join(str(error).split())}") from None
-    if raw is None:
-        return {}
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path} must hold a mapping of sections")
-    return raw
-
-
 def _merged(base: Any, over: Any) -> Any:
     if isinstance(base, dict) and isinstance(over, dict):
         return base | {key: _merged(base[key], value) if key in base else value for key, value in over.items()}
     return over
+
+
+def _check(where: str, what: str, name: str, known: Iterable[str]) -> None:
+    """Raise ValueError where `name` is none of `known`."""
+    known = list(known)
+    if name not in known:
+        raise ValueError(f"{where}: no {what} named {name!r}{_meant(name, known)}")
 
 
 def _meant(name: str, known: Any) -> str:
@@ -170,16 +184,26 @@ def _meant(name: str, known: Any) -> str:
 def _sentence(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     # An unknown key first: it is most often the misspelt twin of one that is then missing.
     first = min(error.errors(include_url=False), key=lambda found: found["type"] != "extra_forbidden")
-    key = ".".join(str(step) for step in first["loc"])
+    key = ".".join(_step(step) for step in first["loc"] if step != "[key]")
     if first["type"] == "extra_forbidden":
         siblings = _siblings(model, first["loc"])
         return f"{where}: {key}: unknown key{_meant(str(first['loc'][-1]), siblings)}"
     message = first["msg"].removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    got = "" if first["type"] in {"missing", "value_error"} else f" (got {first['input']!r})"
+    if message[1:2].islower():  # no abbreviation
+        message = message[:1].lower() + message[1:]
+    got = "" if first["type"] in {"missing", "value_error"} else f" (got {_clipped(repr(first['input']))})"
     more = len(error.errors()) - 1
     also = f"; {more} more like it" if more else ""
     return f"{where}: {key + ': ' if key else ''}{message}{got}{also}"
+
+
+def _step(step: int | str) -> str:
+    text = str(step)
+    return _clipped(text if text.isprintable() else repr(text))
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"
 
 
 def _siblings(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:

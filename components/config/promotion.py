@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from components.config.base import Fraction, Positive, Section
+from components.config.base import Fraction, ModelName, Section
 
 
 class Floor(Section):
@@ -24,7 +24,7 @@ class Gain(Section):
     rule: Literal["gain"]
     minimum: float = 0.0
     confidence: Fraction = 0.95
-    resamples: Positive = 10_000
+    resamples: PositiveInt = 10_000
 
 
 class Seeds(Section):
@@ -34,7 +34,7 @@ class Seeds(Section):
     With one seed the interval is over pairs alone: the spread of the seeds is unknown."""
 
     rule: Literal["seeds"]
-    minimum_seeds: Positive = 1
+    minimum_seeds: PositiveInt = 1
     minimum_gain: float = 0.0
 
 
@@ -75,7 +75,7 @@ class Promotion(Section):
     Every rule is held against the encoder that would be promoted, `seeds` against the mean over all its seeds.
     """
 
-    model: str = "cse-encoder"
+    model: ModelName = "cse-encoder"
     rules: Annotated[list[Rule], Field(min_length=1)]
 
     @property

@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 from typing import Annotated, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from components.config.base import Positive, Section, Sha256
+from components.config.base import Section, Sha256
 
 ARCHIVE = re.compile(r"(?P<archive>.+\.(?:tar|tar\.gz|tgz|tar\.bz2|tar\.xz|zip|whl))!/(?P<member>.*)", re.DOTALL)
 WHEEL = re.compile(r"wheel://(?P<archive>[\w.-]+==[\w.!+-]+)/(?P<member>.+)")
@@ -36,7 +36,7 @@ class Source(Section):
 
     uri: Annotated[str, Field(pattern=r"^(wheel|hf|https|file)://.+")]
     sha256: Sha256 | None = None
-    expansion: Positive = 100
+    expansion: PositiveInt = 100
 
     @property
     def address(self) -> Address:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 
-from components.config.base import Positive, Section, Share
+from components.config.base import Section, Share
 
 Pattern = Literal["nli", "sts"]
 Nucleus = Annotated[float, Field(gt=0, le=1)]
@@ -22,8 +22,8 @@ Band = Annotated[list[float], Field(min_length=2, max_length=2), AfterValidator(
 class Words(Section):
     """How long a sentence may be, in words."""
 
-    min_words: Positive
-    max_words: Positive
+    min_words: PositiveInt
+    max_words: PositiveInt
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -35,8 +35,8 @@ class Words(Section):
 class Anchors(Words):
     """The sentences of the corpus that are asked about."""
 
-    min_words: Positive = 8
-    max_words: Positive = 24
+    min_words: PositiveInt = 8
+    max_words: PositiveInt = 24
 
 
 class Exemplars(Words):
@@ -46,8 +46,8 @@ class Exemplars(Words):
     """
 
     count: Annotated[int, Field(ge=0)] = 3
-    min_words: Positive = 10
-    max_words: Positive = 24
+    min_words: PositiveInt = 10
+    max_words: PositiveInt = 24
     min_match_error_rate: Share = 0.4  # of the two sentences of an exemplar: a near copy teaches copying
     max_ratio: Annotated[float, Field(gt=0)] = 1.0  # words of a text for each of its anchor: a long one teaches length
     sts: dict[Literal["positive", "intermediate", "negative"], Band] = {
@@ -64,8 +64,8 @@ class Filters(Words):
     of the anchor and each text (0: the same words, 1: none in common).
     """
 
-    min_words: Positive = 3  # of each text
-    max_words: Positive = 48
+    min_words: PositiveInt = 3  # of each text
+    max_words: PositiveInt = 48
     max_ratio: Annotated[float, Field(gt=0)] | None = 2.0  # words of a text for each of its anchor
     min_language: Share = 0.5  # probability that a text is in the corpus's language; 0: any language
     match_error_rate: dict[Pattern, dict[Literal["positive", "intermediate", "negative"], Band]] = {
@@ -88,7 +88,7 @@ class Sampling(Section):
 
     temperature: Annotated[float, Field(ge=0)] = 0.7
     top_p: Nucleus = 0.95
-    max_tokens: Positive = 48
+    max_tokens: PositiveInt = 48
 
 
 class Local(Section):
@@ -98,7 +98,7 @@ class Local(Section):
     """
 
     source: str = "llm"
-    batch_size: Positive = 64
+    batch_size: PositiveInt = 64
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 
@@ -112,7 +112,7 @@ class OpenAi(Section):
     base_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")] = "http://127.0.0.1:8000/v1"  # mostly ends in /v1
     model: str = ""
     key_variable: str = "OPENAI_API_KEY"
-    concurrency: Positive = 16  # requests in flight
+    concurrency: PositiveInt = 16  # requests in flight
     timeout: Annotated[float, Field(gt=0)] = 60.0  # seconds an answer may take
     extra: dict[str, Any] = {}
     retries: Annotated[int, Field(ge=0)] = 6  # of a request that failed, not of an answer that a filter rejected
@@ -130,15 +130,15 @@ class Patience(Section):
     Answers of earlier calls don't count, so that the same command goes on once the cause is removed.
     """
 
-    answers: Positive | None = 200
+    answers: PositiveInt | None = 200
     min_accepted: Share = 0.02
 
 
 class Budget(Section):
     """What one stage may spend in all, over every call of it; null: no bound. `money` is in the unit of `price`."""
 
-    requests: Positive | None = None
-    tokens: Positive | None = None
+    requests: PositiveInt | None = None
+    tokens: PositiveInt | None = None
     money: Annotated[float, Field(gt=0)] | None = None
 
 
@@ -153,8 +153,8 @@ class Synthesis(Section):
     """`tuples` are how many are wanted, `attempts` how often a text is asked for until it passes."""
 
     backend: Literal["local", "openai", "replay"] = "local"
-    tuples: dict[Pattern, Positive] = {"nli": 320, "sts": 320}
-    attempts: Positive = 2
+    tuples: dict[Pattern, PositiveInt] = {"nli": 320, "sts": 320}
+    attempts: PositiveInt = 2
     anchors: Anchors = Anchors()
     exemplars: Exemplars = Exemplars()
     filters: Filters = Filters()

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from components.config.base import Positive, Section, Share
+from components.config.base import Section, Share
 
 Precision = Literal["fp32", "bf16"]
 
@@ -13,14 +13,14 @@ class Schedule(Section):
     """What is computed: `sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the
     checkpoint interval; `batch_size` is that of all processes together."""
 
-    sentences: Positive | None = None
-    epochs: Positive = 1
+    sentences: PositiveInt | None = None
+    epochs: PositiveInt = 1
     batch_size: Annotated[int, Field(ge=2)] = 64
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Share = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     max_gradient_norm: Annotated[float, Field(gt=0)] = 1.0
-    evaluation_steps: Positive
+    evaluation_steps: PositiveInt
 
 
 class Layout(Section):
@@ -31,10 +31,10 @@ class Layout(Section):
     caching; null: the whole batch), for batches larger than memory, at the price of a second forward pass.
     """
 
-    processes: Positive = 1
-    nodes: Positive = 1
+    processes: PositiveInt = 1
+    nodes: PositiveInt = 1
     rendezvous: Annotated[str, Field(pattern=r"^[^:/\s]+:\d+$")] | None = None
-    cache_rows: Positive | None = None
+    cache_rows: PositiveInt | None = None
 
 
 class Recipe(Schedule):

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from components.config.base import Positive, Section, Share
+from components.config.base import Section, Share
 
 Above = Annotated[float, Field(gt=0)]
 
@@ -12,16 +12,16 @@ Above = Annotated[float, Field(gt=0)]
 class CorpusSuite(Section):
     """Sentences of the training and held-out splits."""
 
-    min_rows: Positive = 1000
+    min_rows: PositiveInt = 1000
     max_residue: Share = 0.001  # share of rows in which markup is left
     max_foreign: Share = 0.02  # share of rows told to be of another language
-    language_rows: Positive = 20_000  # evenly spaced rows of each split that are asked for their language
+    language_rows: PositiveInt = 20_000  # evenly spaced rows of each split that are asked for their language
 
 
 class StsSuite(Section):
     """Sentence pairs with gold scores; `rows` are the published sizes of tasks, held against those that are there."""
 
-    rows: dict[str, Positive] = Field(default_factory=dict)
+    rows: dict[str, PositiveInt] = Field(default_factory=dict)
     max_leakage: Share = 0.001  # share of training sentences that also stand in an STS pair
 
 
@@ -30,18 +30,18 @@ class ViewSuite(Section):
 
     max_empty: Share = 0.001  # share of sentences without a token
     max_unchanged: Share = 0.5  # share of sentences in which word repetition repeats nothing; 1/3 is to be expected
-    tokenised_rows: Positive = 1000  # evenly spaced sentences of each split that are tokenised anew, to compare
+    tokenised_rows: PositiveInt = 1000  # evenly spaced sentences of each split that are tokenised anew, to compare
 
 
 class TripletSuite(Section):
     """Tuples of any origin, each file by itself; a text is an anchor, positive, … of any row."""
 
-    min_rows: Positive = 100
-    min_words: Positive = 3
-    max_words: Positive = 64
+    min_rows: PositiveInt = 100
+    min_words: PositiveInt = 3
+    max_words: PositiveInt = 64
     max_residue: Share = 0.001  # share of texts in which markup is left
     max_foreign: Share = 0.02  # share of texts told to be of another language than the corpus
-    language_rows: Positive = 20_000  # evenly spaced texts of each file that are asked for their language
+    language_rows: PositiveInt = 20_000  # evenly spaced texts of each file that are asked for their language
     max_leakage: Share = 0.001  # share of texts that also stand in an STS pair
     max_duplicates: Share = 0.0  # share of tuples whose anchor is another's too
     max_copies: Share = 0.0  # share of tuples with two equal texts
@@ -52,9 +52,9 @@ class TripletSuite(Section):
 class NliSuite(TripletSuite):
     """Triplets that people wrote, for a profile with a source `nli`: they differ less strictly, and are shorter."""
 
-    min_rows: Positive = 1000
-    min_words: Positive = 1
-    max_words: Positive = 512
+    min_rows: PositiveInt = 1000
+    min_words: PositiveInt = 1
+    max_words: PositiveInt = 512
     max_residue: Share = 0.05
     max_foreign: Share = 0.2  # hypotheses of three words are hard to tell
     max_leakage: Share = 0.01  # SNLI and some STS tasks describe the same pictures
@@ -81,7 +81,7 @@ class Drift(Section):
 class Validation(Section):
     """`sample` bad rows are shown with a failing expectation."""
 
-    sample: Positive = 5
+    sample: PositiveInt = 5
     drift: Drift = Drift()
     corpus: CorpusSuite = CorpusSuite()
     views: ViewSuite = ViewSuite()

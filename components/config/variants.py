@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
-from components.config.base import Fraction, Positive, Section
+from components.config.base import Fraction, Section
 
 Temperature = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
@@ -36,7 +36,7 @@ class Part(Section):
     """
 
     set: Annotated[str, Field(pattern=r"^(corpus|nli|tuples/[a-z0-9_-]+)$")]
-    rows: Positive | None = None
+    rows: PositiveInt | None = None
     roles: Roles
 
 
