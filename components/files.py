@@ -53,15 +53,20 @@ def folder_written_whole(path: Path | str) -> Iterator[Path]:
     aside, held = _locked_folder(path)
     try:
         yield aside
-        for inside in [*aside.rglob("*"), aside]:
-            if not inside.is_symlink() and (inside.is_file() or inside.is_dir()):
-                _sync(inside)
+        synced(aside)
         _replace(path, aside)
         _sync(path.parent)
     finally:
         _remove(aside)
         if held is not None:
             os.close(held)
+
+
+def synced(folder: Path) -> None:
+    """Have every file and folder in `folder`, and its own entries, on the disk."""
+    for inside in [*folder.rglob("*"), folder]:
+        if not inside.is_symlink() and (inside.is_file() or inside.is_dir()):
+            _sync(inside)
 
 
 def file_digest(path: Path | str, algorithm: str = "sha256") -> str:

@@ -265,15 +265,9 @@ def _sentences(corpus: Path) -> pq.ParquetFile:
 
 
 def _tokenizer(encoder: Path) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer  # slow to import, and the derived views do without
+    from components.encoder.pretrained import load_tokenizer  # slow to import, and the derived views do without
 
-    if not encoder.is_dir():
-        raise DataError(f"{encoder} is missing; bring it with: dvc repro fetch")
-    try:
-        return AutoTokenizer.from_pretrained(encoder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{encoder} holds no tokenizer that transformers reads ({reason}); fetch it anew") from None
+    return load_tokenizer(encoder)
 
 
 def _work_folder(views: Path, name: str, inputs: Iterable[Any]) -> Path:

@@ -8,15 +8,20 @@ import torch
 
 from components.encoder.templates import TokenIds
 
+HIDDEN = -1  # in the place of a token that takes no part: padding, and what a view cuts off
+
 
 class TokenBatch(TypedDict):
-    """`ids`: padded tensors (rows, tokens), int64; row i of the batch is row `place[i]` of their concatenation."""
+    """`ids`: padded tensors (rows, tokens), int64; row i of the batch is row `place[i]` of their concatenation.
+
+    `HIDDEN` stands at the end of the shorter rows, and where a view hides a token.
+    """
 
     ids: list[torch.Tensor]
     place: torch.Tensor
 
 
-def token_batch(sequences: Sequence[TokenIds], pad_id: int, *, rows: int | None = None) -> TokenBatch:
+def token_batch(sequences: Sequence[TokenIds], *, rows: int | None = None) -> TokenBatch:
     """Pack `sequences` into padded tensors of at most `rows` rows each (None: one tensor), longest first.
 
     A row's neighbours change no embedding in evaluation mode; in training only which dropout mask it draws.
@@ -26,7 +31,7 @@ def token_batch(sequences: Sequence[TokenIds], pad_id: int, *, rows: int | None 
     tensors = []
     for start in range(0, len(order), step):
         chosen = [sequences[i] for i in order[start : start + step]]
-        padded = np.full((len(chosen), len(chosen[0])), pad_id, dtype=np.int64)
+        padded = np.full((len(chosen), len(chosen[0])), HIDDEN, dtype=np.int64)
         for row, sequence in zip(padded, chosen, strict=True):
             row[: len(sequence)] = sequence
         tensors.append(torch.from_numpy(padded))

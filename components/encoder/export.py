@@ -1,15 +1,23 @@
 """Export to sentence-transformers' format: plain `SentenceTransformer(path)` gives the very embeddings."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
-from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from numpy.typing import NDArray
 
 from components.encoder.model import SentenceEncoder
-from components.encoder.templates import Template, TokenIds
+from components.encoder.templates import with_template
+from components.errors import CseflowError
 from components.files import folder_written_whole
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+ROUNDING = 1e-4  # of an embedding's length; float32 differs by less than 1e-5 from one order of sums to another
 
 
 def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
@@ -17,6 +25,10 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
 
     `prompt_mask` becomes a tokenizer that puts the prompt around every text, token weights of 1 for `[MASK]` and 0 for
     the rest, and a mean; `first_last_mean` becomes a weighted layer pooling and a mean. Loading needs no custom code.
+    The folder is read back before it takes its place, as its users will read it.
+
+    Raises:
+        CseflowError: what was read back gives other embeddings than `encoder`.
     """
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import (
@@ -35,7 +47,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         encoder.transformer.save_pretrained(plain)
         tokenizer = encoder.tokenizer
         if settings.pooling == "prompt_mask":
-            tokenizer = _prompting_tokenizer(tokenizer, encoder.anchor_template)
+            tokenizer = with_template(tokenizer, encoder.anchor_template)
         tokenizer.save_pretrained(plain)
         modules.append(Transformer(plain, max_seq_length=encoder.max_length))
         if every_layer:
@@ -66,25 +78,44 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="cosine")
         with folder_written_whole(folder) as aside:
             model.save(str(aside), create_model_card=False)
+            texts = probes(encoder.max_length)
+            read = SentenceTransformer(str(aside), device=str(encoder.device))
+            require_same(texts, embed(read, texts), encoder.encode(texts), "the exported folder")
     return Path(folder)
 
 
-def _prompting_tokenizer(tokenizer: PreTrainedTokenizerBase, template: Template) -> PreTrainedTokenizerBase:
-    """A copy of `tokenizer` whose own post-processing puts `template` around a text, and counts it when truncating."""
+def probes(max_length: int) -> list[str]:
+    """Texts that show whether two encoders read alike: short, beyond `max_length` tokens, of odd space and letters."""
+    return [
+        "A boat.",
+        "The old carpenter wrote a letter, which nobody in the village could read.",
+        "  THE   Old\tcarpenter\nwrote A LETTER.  ",
+        "Ωραία café, naïve 東京 \U0001f600 – “quoted” [MASK] <s> </s>",
+        "The library of the old monastery burned after the storm. " * max_length,
+    ]
 
-    def piece(name: str, ids: TokenIds) -> dict[str, object]:
-        return {"id": name, "ids": ids.tolist(), "tokens": tokenizer.convert_ids_to_tokens(ids.tolist())}
 
-    backend = type(tokenizer.backend_tokenizer).from_str(tokenizer.backend_tokenizer.to_str())
-    backend.post_processor = TemplateProcessing(
-        single="BEFORE $A AFTER", special_tokens=[piece("BEFORE", template.before), piece("AFTER", template.after)]
-    )
-    # The generic class: a model's own would put its own post-processing back when it is loaded.
-    return PreTrainedTokenizerFast(
-        tokenizer_object=backend,
-        model_max_length=tokenizer.model_max_length,
-        model_input_names=tokenizer.model_input_names,
-        padding_side=tokenizer.padding_side,
-        split_special_tokens=tokenizer.split_special_tokens,
-        **tokenizer.special_tokens_map,
+def embed(model: "SentenceTransformer", texts: list[str]) -> NDArray[np.float32]:
+    """What a user gets for `texts`, (texts, dim), two of them padded together at a time."""
+    return np.asarray(model.encode(texts, batch_size=2, show_progress_bar=False), dtype=np.float32)
+
+
+def require_same(texts: Sequence[str], given: NDArray[np.float32], wanted: NDArray[np.float32], what: str) -> None:
+    """Refuse embeddings (texts, dim) that `what` gives, if they are not those `wanted` but for rounding.
+
+    Raises:
+        CseflowError: naming the text with the greatest difference.
+    """
+    if given.shape == wanted.shape:
+        length = np.linalg.norm(wanted, axis=1)
+        apart = np.linalg.norm(given - wanted, axis=1) / np.maximum(length, np.finfo(np.float32).tiny)
+        worst = int(np.argmax(np.nan_to_num(apart, nan=np.inf)))
+        if apart[worst] <= ROUNDING:
+            return
+        how = f"embeds {texts[worst][:60]!r} {apart[worst]:.2g} of its length away from the trained encoder"
+    else:
+        how = f"gives embeddings of shape {given.shape}, the trained encoder {wanted.shape}"
+    raise CseflowError(
+        f"{what} {how}, so scores of the two would differ; choose another base encoder or encoder.pooling, and report "
+        "this base as a bug"
     )

@@ -7,17 +7,16 @@ from typing import Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from torch import nn
-from transformers import AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from components.config.encoder import Encoder
-from components.encoder.batch import TokenBatch, token_batch
-from components.encoder.dropout import exchange_dropout
+from components.encoder.batch import HIDDEN, TokenBatch, token_batch
 from components.encoder.packed import packed_states, packs, padded_states
 from components.encoder.pooling import pool
-from components.encoder.templates import TokenIds, templates_for
-from components.errors import ConfigError, CseflowError, DataError
+from components.encoder.pretrained import load_tokenizer, load_transformer, most_tokens
+from components.encoder.templates import Template, TokenIds, templates_for
+from components.errors import ConfigError
 
 
 class SentenceEncoder(nn.Module):
@@ -29,22 +28,25 @@ class SentenceEncoder(nn.Module):
     """
 
     def __init__(self, transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> None:
+        """Put a transformer and its tokenizer together, as `load` reads them.
+
+        Raises:
+            ConfigError: the tokenizer has not what the settings need, or a template leaves no token for the text.
+        """
         super().__init__()
-        if tokenizer.pad_token_id is None:
-            raise CseflowError("the encoder's tokenizer has no padding token; choose a checkpoint that has one")
-        exchange_dropout(transformer)
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.settings = settings
         self.dim = int(transformer.config.hidden_size)
-        # The tokenizer's bound counts too: two of RoBERTa's positions are not for tokens. XLNet says -1: no bound.
-        positions = getattr(transformer.config, "max_position_embeddings", -1)
-        bounds = [settings.max_length, tokenizer.model_max_length, positions]
+        # XLNet's tokenizer says -1: no bound.
+        self.positions = most_tokens(transformer)
+        bounds = [settings.max_length, tokenizer.model_max_length, self.positions or 0]
         self.max_length = min(bound for bound in bounds if bound > 0)
         self.anchor_template, self.view_template = templates_for(tokenizer, settings)
-        if tokenizer.pad_token_id in self.anchor_template.ids + self.view_template.ids:
-            raise CseflowError(
-                "the encoder's tokenizer pads with a token it also puts around texts; choose another one"
+        around = max(len(self.anchor_template.ids), len(self.view_template.ids))
+        if around >= self.max_length:
+            raise ConfigError(
+                f"encoder.max_length: {self.max_length} tokens leave no room beside the template's {around}"
             )
         self.head: nn.Module | None = None
         if settings.head != "none":
@@ -62,16 +64,10 @@ class SentenceEncoder(nn.Module):
 
         Raises:
             DataError: the folder is missing or holds no such checkpoint.
+            ConfigError: the checkpoint does not fit the settings, or is no encoder of texts.
         """
-        if not Path(folder).is_dir():
-            raise DataError(f"{folder} is missing; run `dvc repro` to fetch the encoder")
-        try:
-            # A text's own "[PAD]" or "[MASK]" is plain text: only templates, views and padding put in the tokens.
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), padding_side="right", split_special_tokens=True)
-            transformer = AutoModel.from_pretrained(str(folder), dtype=torch.float32, use_safetensors=True)
-        except (OSError, ValueError, SafetensorError) as error:
-            raise DataError(f"{folder} holds no readable transformers checkpoint: {_one_line(error)}") from error
-        return cls(transformer, tokenizer, settings)
+        tokenizer = load_tokenizer(folder)
+        return cls(load_transformer(folder, settings.dropout), tokenizer, settings)
 
     @property
     def device(self) -> torch.device:
@@ -88,25 +84,29 @@ class SentenceEncoder(nn.Module):
         return self(batch) if self.settings.head == "always" else self._pooled(batch)
 
     def _pooled(self, batch: TokenBatch) -> torch.Tensor:
-        pad_id, mask_id, pooling = self.tokenizer.pad_token_id, self.tokenizer.mask_token_id, self.settings.pooling
-        every_layer = pooling == "first_last_mean"
+        mask_id, pooling = self.tokenizer.mask_token_id, self.settings.pooling
         states_of = packed_states if packs(self.transformer) else padded_states
-        states = states_of(self.transformer, batch["ids"], pad_id, every_layer=every_layer)
+        states = states_of(self.transformer, batch["ids"], every_layer=pooling == "first_last_mean")
         pooled = [
-            pool(each, ids, ids != pad_id, pooling, mask_id) for each, ids in zip(states, batch["ids"], strict=True)
+            pool(each, ids, ids != HIDDEN, pooling, mask_id) for each, ids in zip(states, batch["ids"], strict=True)
         ]
         return torch.cat(pooled)[batch["place"]]
+
+    def wrap(self, content: TokenIds, template: Template) -> TokenIds:
+        """The whole sequence of a view: `template` around `content` (tokens,), which is cut to what positions allow.
+
+        Padding tokens in `content` are what a view hid: `HIDDEN` takes their places.
+        """
+        if self.positions is not None:
+            content = content[: self.positions - len(template.ids)]
+        return template.wrap(np.where(content == self.tokenizer.pad_token_id, np.int32(HIDDEN), content))
 
     def tokenise(self, texts: Sequence[str], *, anchor: bool = True) -> list[TokenIds]:
         """Whole sequences, template and special tokens included, cut to `max_length`."""
         template = self.anchor_template if anchor else self.view_template
-        room = self.max_length - len(template.ids)
-        if room < 1:
-            raise ConfigError(
-                f"encoder.max_length: {self.max_length} tokens leave no room beside the template's {len(template.ids)}"
-            )
         if not texts:
             return []  # which the tokenizer does not take
+        room = self.max_length - len(template.ids)
         encoded = self.tokenizer(list(texts), add_special_tokens=False, truncation=True, max_length=room)
         return [template.wrap(np.array(ids, dtype=np.int32)) for ids in encoded.input_ids]
 
@@ -122,7 +122,7 @@ class SentenceEncoder(nn.Module):
             out = np.empty((len(sequences), self.dim), dtype=np.float32)
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
-                batch = token_batch([sequences[i] for i in rows], self.tokenizer.pad_token_id)
+                batch = token_batch([sequences[i] for i in rows])
                 moved: TokenBatch = {
                     "ids": [ids.to(self.device) for ids in batch["ids"]],
                     "place": batch["place"].to(self.device),
@@ -135,7 +135,3 @@ class SentenceEncoder(nn.Module):
     def encode(self, texts: list[str], batch_size: int = 64) -> NDArray[np.float32]:
         """Embeddings (len(texts), dim) as in use, dropout off."""
         return self.embed_sequences(self.tokenise(texts), batch_size=batch_size)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -14,7 +14,9 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+from components.encoder.batch import HIDDEN
 from components.encoder.dropout import kept
+from components.encoder.pretrained import first_position
 
 ATTENTION = "cseflow_packed"  # our attention, among those of transformers
 PACKABLE = {"bert"}  # kinds whose positions are told by number, and whose attention can be exchanged
@@ -34,28 +36,37 @@ def packs(transformer: PreTrainedModel) -> bool:
 
 
 def padded_states(
-    transformer: PreTrainedModel, tensors: Sequence[Tensor], pad_id: int, *, every_layer: bool
+    transformer: PreTrainedModel, tensors: Sequence[Tensor], *, every_layer: bool
 ) -> list[tuple[Tensor, ...]]:
     """As `packed_states`, of any transformer on any device: the padded tensors as they are, one after the other."""
+    pad_id = getattr(transformer.config, "pad_token_id", None) or 0  # any id: no attention is paid to it
+    first = first_position(transformer)
     states = []
     for ids in tensors:
+        attended = ids != HIDDEN
+        places = {}
+        if first is not None:
+            places["position_ids"] = torch.arange(first, first + ids.shape[1], device=ids.device).expand_as(ids)
         outputs: Any = transformer(
-            input_ids=ids, attention_mask=(ids != pad_id).long(), output_hidden_states=every_layer
+            input_ids=ids.where(attended, pad_id),
+            attention_mask=attended.long(),
+            output_hidden_states=every_layer,
+            **places,
         )
-        states.append(outputs.hidden_states or (outputs.last_hidden_state,))
+        states.append(outputs.hidden_states if every_layer else (outputs.last_hidden_state,))
     return states
 
 
 def packed_states(
-    transformer: PreTrainedModel, tensors: Sequence[Tensor], pad_id: int, *, every_layer: bool
+    transformer: PreTrainedModel, tensors: Sequence[Tensor], *, every_layer: bool
 ) -> list[tuple[Tensor, ...]]:
     """Hidden states of each of `tensors`, padded sequences (rows, tokens): as many (rows, tokens, dim), 0 at padding.
 
     Args:
-        pad_id: tokens that take no part, at the end of a sequence or in its midst.
+        tensors: token ids; `HIDDEN` ones take no part, at the end of a sequence or in its midst.
         every_layer: the states of the embedding layer and of every transformer layer; else the last ones alone.
     """
-    attended = [ids != pad_id for ids in tensors]
+    attended = [ids != HIDDEN for ids in tensors]
     lengths = torch.cat([here.sum(dim=1) for here in attended])
     order = torch.argsort(lengths, descending=True, stable=True)
     inverse = torch.argsort(order)
@@ -94,11 +105,8 @@ def packing(transformer: PreTrainedModel) -> Iterator[None]:
     def forward(input_ids: Tensor, attention_mask: Tensor | None = None, **others: Any) -> Any:
         if attention_mask is None:  # the packed call itself
             return plain(input_ids=input_ids, **others)
-        nowhere = -1
-        ids = input_ids.masked_fill(attention_mask == 0, nowhere)
-        (states,) = packed_states(
-            transformer, [ids], nowhere, every_layer=bool(transformer.config.output_hidden_states)
-        )
+        ids = input_ids.masked_fill(attention_mask == 0, HIDDEN)
+        (states,) = packed_states(transformer, [ids], every_layer=bool(transformer.config.output_hidden_states))
         return BaseModelOutput(last_hidden_state=states[-1], hidden_states=states)
 
     transformer.forward = forward

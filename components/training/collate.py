@@ -40,8 +40,8 @@ class Collator:
     def __init__(self, parts: Sequence[PartRows], encoder: SentenceEncoder, *, rows: int | None = None) -> None:
         """`rows` bounds each padded tensor (None: all texts in one)."""
         self._parts = parts
+        self._wrap = encoder.wrap
         self._anchor, self._view = encoder.anchor_template, encoder.view_template
-        self._pad_id = int(encoder.tokenizer.pad_token_id)
         self._rows = rows
 
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> Batch:
@@ -50,7 +50,7 @@ class Collator:
 
         def add(role: str, ids: TokenIds, template: Template) -> int:
             roles.setdefault(role, []).append(len(sequences))
-            sequences.append(template.wrap(ids))
+            sequences.append(self._wrap(ids, template))
             return len(sequences) - 1
 
         drawn = np.asarray(pairs, dtype=np.int64)
@@ -77,6 +77,6 @@ class Collator:
                     else:
                         placed[name] = add(role, text[name], self._view)
         return {
-            "tokens": token_batch(sequences, self._pad_id, rows=self._rows),
+            "tokens": token_batch(sequences, rows=self._rows),
             "roles": {role: torch.tensor(places) for role, places in roles.items()},
         }

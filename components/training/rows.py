@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -35,6 +36,10 @@ class Column(Protocol):
         """Which rows have token ids, (len,)."""
         ...
 
+    def longest(self) -> int:
+        """The most token ids that a row has."""
+        ...
+
 
 class StoredColumn:
     """A view written by `components.augmentation`, memory-mapped."""
@@ -62,6 +67,9 @@ class StoredColumn:
     def present(self) -> NDArray[np.bool_]:
         return self._stored.data.column(self._name).is_valid().to_numpy()
 
+    def longest(self) -> int:
+        return pc.max(pc.list_value_length(self._stored.data.column(self._name))).as_py() or 0
+
 
 class TextColumn:
     """A column of a tuple set, tokenised when it is opened; kept in memory."""
@@ -78,6 +86,9 @@ class TextColumn:
 
     def present(self) -> NDArray[np.bool_]:
         return np.ones(len(self), dtype=np.bool_)
+
+    def longest(self) -> int:
+        return int(self._tokens.lengths.max(initial=0))
 
 
 class PartRows(NamedTuple):

@@ -3,11 +3,13 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
+from safetensors.torch import load_model
 from transformers import set_seed
+from transformers.trainer_utils import TrainOutput
 
 from components import paths
 from components.augmentation.tokens import tokenise
@@ -15,11 +17,13 @@ from components.config import Params, VariantSettings
 from components.config.training import Layout
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
+from components.errors import DataError
 from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
 from components.spec import RunSettings
 from components.training import checkpoints
 from components.training.collate import Collator
+from components.training.inspection import require_encoder, require_tokens, warn_of_cuts
 from components.training.model import ContrastiveModel
 from components.training.names import ENCODER
 from components.training.plan import batch_plan, rows_per_batch
@@ -54,7 +58,8 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
         folder: checkpoints while it trains; afterwards `encoder/`, a sentence-transformers folder, and training.json.
 
     Raises:
-        ConfigError: a batch can't be shared out evenly among the processes.
+        ConfigError: the encoder does not fit the variant or its data, or a batch can't be shared out evenly among the
+            processes.
         DataError: data are missing or broken.
         DivergedError: the loss is no longer finite.
     """
@@ -64,10 +69,14 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(spec.seed)
     encoder = SentenceEncoder.load(paths.SOURCES / spec.encoder.source, spec.encoder)
+    require_encoder(encoder, spec)
+    if any(part.set == "corpus" for part in spec.parts):
+        require_tokens(encoder, spec)
     parts = [
         load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, spec.tokens.max_length), seed=spec.data_seed)
         for part in spec.parts
     ]
+    warn_of_cuts(encoder, parts)
     trace = Trace(encoder, parts, load_sts(DEV), spec.evaluation, training=spec.training, seed=spec.data_seed)
     if spec.variant.objective:
         summary = _optimise(encoder, parts, trace, spec, layout, folder, record)
@@ -111,17 +120,15 @@ def _optimise(
         seed=spec.seed,
         record=record,
     )
-    complete = checkpoints.complete_checkpoints(folder)
+    usable = checkpoints.usable_checkpoints(folder)
+    trainer.accelerator.wait_for_everyone()  # for every process to have looked, before any is removed
     if trainer.is_world_process_zero():
-        checkpoints.discard(folder, keep=complete)
-    resumed = str(complete[-1]) if complete else None
-    result = trainer.train(resume_from_checkpoint=resumed)
+        checkpoints.discard(folder, keep=usable)
+    result = _trained(trainer, usable[-1] if usable else None)
     trainer.accelerator.wait_for_everyone()  # for the first process to have written the last checkpoint
     best_step, dev_score = trainer.state.best_global_step, trainer.state.best_metric
     assert best_step is not None and dev_score is not None  # every training ends with an evaluation
-    best = folder / f"checkpoint-{best_step}"
-    weights = load_file(best / "model.safetensors", device=str(encoder.device))
-    model.load_state_dict(weights)
+    load_model(model, folder / f"checkpoint-{best_step}" / checkpoints.WEIGHTS, device=str(encoder.device))
     trainer.accelerator.wait_for_everyone()  # for every process to have read it, before it is removed
     return TrainingSummary(
         best_step=best_step,
@@ -129,6 +136,20 @@ def _optimise(
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _trained(trainer: ContrastiveTrainer, checkpoint: Path | None) -> TrainOutput:
+    """Train on from `checkpoint`, or from the start.
+
+    Raises:
+        DataError: the checkpoint holds something else than tensors and numbers. Nothing of it is run: transformers
+            reads optimiser, scheduler and random states by torch's loader of plain data.
+    """
+    try:
+        return trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except UnpicklingError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(f"{checkpoint} is no checkpoint of a training ({reason}); remove the folder") from None
 
 
 def _rows_per_tensor(layout: Layout) -> int | None:

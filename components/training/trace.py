@@ -82,5 +82,5 @@ def heldout_pairs(
             (roles.anchor, encoder.anchor_template, anchors),
             (roles.positive, encoder.view_template, positives),
         ):
-            side += [template.wrap(ids) for ids in part.heldout_columns[column].take(rows) if ids is not None]
+            side += [encoder.wrap(ids, template) for ids in part.heldout_columns[column].take(rows) if ids is not None]
     return anchors, positives

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from accelerate.utils import broadcast_object_list
 from numpy.typing import NDArray
+from safetensors.torch import load_model, save_model
+from torch import nn
 from torch.utils.data import Dataset, SequentialSampler
 from transformers import (
     PrinterCallback,
@@ -129,7 +131,7 @@ class ContrastiveTrainer(Trainer):
             return
         step = self.state.global_step
         if not math.isfinite(logs["loss"]):
-            kept = checkpoints.complete_checkpoints(self._folder)
+            kept = checkpoints.marked_checkpoints(self._folder)
             raise DivergedError(
                 f"the loss is {logs['loss']} at step {step}; lower training.learning_rate (now "
                 f"{self.args.learning_rate:g}) or raise the temperature"
@@ -157,15 +159,22 @@ class ContrastiveTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
         return SequentialSampler(self.train_dataset)  # type: ignore[arg-type]
 
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """The weights alone, those that layers share (T5's embeddings) once."""
+        folder = Path(output_dir or self._folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_model(self.accelerator.unwrap_model(self.model), str(folder / checkpoints.WEIGHTS))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        load_model(cast(nn.Module, model or self.model), Path(resume_from_checkpoint) / checkpoints.WEIGHTS)
+
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()  # for every process's random state, which the checkpoint holds too
         if not self.args.should_save:
             return
-        latest = self._folder / f"checkpoint-{self.state.global_step}"
-        checkpoints.mark_complete(latest)
-        best = self._folder / f"checkpoint-{self.state.best_global_step}"
-        checkpoints.discard(self._folder, keep=[latest, best])
+        checkpoints.mark_complete(self._folder / f"checkpoint-{self.state.global_step}")
+        checkpoints.discard(self._folder, keep=checkpoints.needed(self._folder))
 
 
 class StepSchedule(TrainerCallback):

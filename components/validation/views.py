@@ -43,7 +43,9 @@ def suites(params: Params) -> Iterator[Suite]:
     for split in SPLITS:
         for name in params.augmentation.views:
             yield _of_shards(split, name, params)
-    tokenizer = _tokenizer(params)
+    from components.encoder.pretrained import load_tokenizer  # slow to import
+
+    tokenizer = load_tokenizer(SOURCES / params.encoder.source)
     vocabulary = _vocabulary(tokenizer, params)
     for split in SPLITS:
         for name in params.augmentation.views:
@@ -107,7 +109,6 @@ def _anew(split: str, tokenizer: "PreTrainedTokenizerBase", vocabulary: Vocabula
     table = pq.read_table(CORPUS / f"{split}.parquet", columns=["id", "text"])
     rows = np.arange(0, len(table), -(-len(table) // params.validation.views.tokenised_rows))
     sample = table.take(rows)
-    tokenizer.split_special_tokens = True  # "[MASK]" in a sentence is text
     wanted = tokenizer(
         sample["text"].to_pylist(), add_special_tokens=False, truncation=True, max_length=vocabulary.room
     )["input_ids"]
@@ -154,16 +155,6 @@ def _tokens(table: pa.Table, column: str) -> Tokens:
     lists = table[column].combine_chunks()
     lengths = pc.list_value_length(lists).fill_null(0).to_numpy()
     return Tokens(lists.flatten().to_numpy(), cumulative(lengths))
-
-
-def _tokenizer(params: Params) -> "PreTrainedTokenizerBase":
-    from transformers import AutoTokenizer  # slow to import
-
-    folder = SOURCES / params.encoder.source
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError):
-        raise DataError(f"{folder} holds no tokenizer that transformers reads; run `dvc repro fetch`") from None
 
 
 def _vocabulary(tokenizer: "PreTrainedTokenizerBase", params: Params) -> Vocabulary:

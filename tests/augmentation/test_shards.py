@@ -211,7 +211,7 @@ def test_a_truncated_corpus_says_what_to_do(stage: Stage, params: Params) -> Non
 def test_a_folder_without_tokenizer_says_so(stage: Stage, params: Params, tmp_path: Path) -> None:
     stage.sources = tmp_path / "empty"
     (stage.sources / "encoder").mkdir(parents=True)
-    with pytest.raises(DataError, match="holds no tokenizer"):
+    with pytest.raises(DataError, match="holds no readable transformers checkpoint"):
         stage.make("identity", params)
 
 

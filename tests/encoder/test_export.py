@@ -60,7 +60,7 @@ def test_a_training_head_is_what_the_objective_sees(tiny_encoder: Path) -> None:
     from components.encoder.batch import token_batch
 
     encoder = encoder_with(tiny_encoder, "mean", "training").eval()
-    batch = token_batch(encoder.tokenise(TEXTS), 0)
+    batch = token_batch(encoder.tokenise(TEXTS))
     assert encoder.head is not None
     torch.testing.assert_close(encoder(batch), encoder.head(encoder.embed(batch)))
 

@@ -8,7 +8,7 @@ import torch
 
 from components.config.encoder import Encoder
 from components.encoder import model
-from components.encoder.batch import TokenBatch, token_batch
+from components.encoder.batch import HIDDEN, TokenBatch, token_batch
 from components.encoder.dropout import Dropout, kept
 from components.encoder.model import SentenceEncoder
 from components.encoder.packed import packs, padded_states
@@ -20,8 +20,8 @@ def batch_of(encoder: SentenceEncoder, rows: int) -> TokenBatch:
     """TEXTS in tensors of `rows` rows, with a token hidden in the midst of the first."""
     sequences = encoder.tokenise(TEXTS)
     sequences[0] = sequences[0].copy()
-    sequences[0][2] = encoder.tokenizer.pad_token_id
-    return token_batch(sequences, encoder.tokenizer.pad_token_id, rows=rows)
+    sequences[0][2] = HIDDEN
+    return token_batch(sequences, rows=rows)
 
 
 def padded(patch: pytest.MonkeyPatch) -> None:

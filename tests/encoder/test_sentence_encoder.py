@@ -10,7 +10,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from components.config.encoder import Encoder
 from components.encoder.model import SentenceEncoder
-from components.errors import ConfigError, CseflowError, DataError
+from components.errors import ConfigError, DataError
 
 TEXTS = ["the cat sat .", "a dog", "", "the old king made two red books and his queen saw the city .", "the cat sat ."]
 
@@ -65,16 +65,21 @@ def test_special_tokens_in_a_text_are_plain_text(encoder: SentenceEncoder) -> No
 
 def test_a_template_longer_than_the_length_is_refused(tiny_encoder: Path) -> None:
     template = "this big old red house is not [X] the [MASK] ."
-    encoder = SentenceEncoder.load(tiny_encoder, Encoder(pooling="prompt_mask", templates=[template], max_length=12))
+    settings = Encoder(pooling="prompt_mask", templates=[template], max_length=12)
     with pytest.raises(ConfigError, match=r"encoder.max_length: 12 tokens leave no room beside the template's 12"):
-        encoder.tokenise(["the cat"])
+        SentenceEncoder.load(tiny_encoder, settings)
 
 
-def test_a_tokenizer_that_pads_with_its_separator_is_refused(tiny_encoder: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(tiny_encoder)
+def test_a_tokenizer_that_pads_with_its_separator_changes_no_embedding(
+    encoder: SentenceEncoder, tiny_encoder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_encoder, tmp_path / "eos")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     tokenizer.pad_token = tokenizer.sep_token
-    with pytest.raises(CseflowError, match="pads with a token it also puts around texts"):
-        SentenceEncoder(AutoModel.from_pretrained(tiny_encoder), tokenizer, Encoder())
+    tokenizer.save_pretrained(folder)
+    np.testing.assert_allclose(
+        SentenceEncoder.load(folder, Encoder()).encode(TEXTS), encoder.encode(TEXTS), rtol=0, atol=1e-6
+    )
 
 
 def test_a_missing_folder_says_how_to_get_it(tmp_path: Path) -> None:

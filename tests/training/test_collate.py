@@ -13,6 +13,7 @@ from components import paths
 from components.augmentation.tokens import Tokens
 from components.config.encoder import Encoder
 from components.config.variants import Part, Roles
+from components.encoder.batch import HIDDEN
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.errors import DataError
@@ -53,7 +54,7 @@ def encoder(tiny_encoder: Path) -> SentenceEncoder:
 
 def players(batch: Batch) -> dict[str, list[list[int]]]:
     """For each role the token ids that play it, template and padding taken off."""
-    rows = [[i for i in row.tolist() if i not in (0, BEGIN, END)] for ids in batch["tokens"]["ids"] for row in ids]
+    rows = [[i for i in row.tolist() if i not in (HIDDEN, BEGIN, END)] for ids in batch["tokens"]["ids"] for row in ids]
     place = batch["tokens"]["place"].tolist()
     return {role: [rows[place[i]] for i in chosen.tolist()] for role, chosen in batch["roles"].items()}
 

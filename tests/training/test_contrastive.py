@@ -53,7 +53,7 @@ class Run:
     def alone(self, ids: TokenIds, template: Template) -> Vector:
         """One sequence's embedding, encoded by itself."""
         with torch.no_grad():
-            return self.encoder(token_batch([template.wrap(ids)], 0))[0].numpy()
+            return self.encoder(token_batch([self.encoder.wrap(ids, template)]))[0].numpy()
 
     def anchors(self, number: int) -> list[Vector]:
         return [self._role(part, row, part.part.roles.anchor, anchor=True) for part, row in self._rows(number)]

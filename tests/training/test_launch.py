@@ -13,7 +13,7 @@ import pytest
 from components.config import load_params
 from components.errors import CseflowError
 from components.runs.run import Run
-from components.training.checkpoints import complete_checkpoints, trainer_state
+from components.training.checkpoints import marked_checkpoints, trainer_state
 from components.training.job import Job
 from components.training.launch import join, train_in_processes
 from tests.project import REPOSITORY, make_project
@@ -93,7 +93,7 @@ def kill_after_a_checkpoint(folder: str, module: str) -> Iterator[None]:
     """Kill one process of `module` of the run in `folder` while the block trains."""
 
     def kill() -> None:
-        until(lambda: bool(complete_checkpoints(Path(folder))), seconds=240)
+        until(lambda: bool(marked_checkpoints(Path(folder))), seconds=240)
         os.kill(processes_of(folder)[module][-1], signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -123,7 +123,7 @@ def test_a_killed_torchrun_goes_on_where_it_stopped(alone: Curves) -> None:
     ):
         run("resumed", processes=2)
     until(lambda: not any(processes_of("resumed").values()))
-    first = trainer_state(complete_checkpoints(Path("resumed"))[-1])["global_step"]
+    first = trainer_state(marked_checkpoints(Path("resumed"))[-1])["global_step"]
     points = run("resumed", processes=2)
     trained = [step for step, _ in points.get("train/loss", [])]
     assert trained == [step for step, _ in alone["train/loss"] if step > first]

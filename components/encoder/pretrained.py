@@ -1,0 +1,221 @@
+"""A transformers checkpoint in a folder: its tokenizer and its transformer, with what an encoder needs of both."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from components.encoder.dropout import exchange_dropout
+from components.encoder.templates import without_prompt
+from components.errors import ConfigError, DataError
+
+T = TypeVar("T")
+# Encoder-decoders whose encoder transformers loads alone, as sentence-transformers does.
+ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+# What architectures call the dropout rates of hidden states and of attention probabilities.
+DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "hidden_dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "dropout",
+    "dropout_rate",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+)
+# Ours and the names that configurations of sentence-transformers' Pooling have had for it.
+POOLINGS = {"cls": ("cls",), "mean": ("mean",), "last": ("lasttoken",)}
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    ImportError,
+    SafetensorError,
+    StrictDataclassError,
+)
+
+
+def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
+    """The fast tokenizer in `folder`: it pads and cuts on the right, and reads "[MASK]" in a text as plain text.
+
+    A chat template is left out: the encoder embeds the text itself, and plain sentence-transformers would wrap every
+    text of an exported folder in it. So is a prompt that an exported tokenizer has built in. A tokenizer without a
+    padding token pads with its end-of-text token; no attention is paid to either.
+
+    Raises:
+        DataError: the folder holds no tokenizer that transformers reads.
+        ConfigError: the tokenizer is not a fast one, or has no token to pad with.
+    """
+    tokenizer: PreTrainedTokenizerBase = _read(
+        folder,
+        lambda: AutoTokenizer.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            padding_side="right",
+            truncation_side="right",
+            split_special_tokens=True,
+            trust_remote_code=False,
+        ),
+    )
+    if not tokenizer.is_fast:
+        raise ConfigError(
+            f"{folder}: {type(tokenizer).__name__} is not a fast tokenizer; choose a checkpoint with a tokenizer.json"
+        )
+    tokenizer.chat_template = None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+    if tokenizer.pad_token_id is None:
+        raise ConfigError(
+            f"{folder}: the tokenizer has no padding token, and neither end-of-text nor unknown token to pad with; "
+            "choose another checkpoint"
+        )
+    if any(tokenizer("a", return_token_type_ids=True).token_type_ids):
+        # The transformer is given no token types here, so users of the exported tokenizer may not get any either.
+        tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+    return without_prompt(tokenizer)
+
+
+def load_transformer(folder: Path | str, dropout: float | None = None) -> PreTrainedModel:
+    """The transformer in `folder` in float32, from safetensors alone; of a T5 its encoder.
+
+    Args:
+        dropout: rate for hidden states and attention probabilities in place of the checkpoint's own (None).
+
+    Raises:
+        DataError: the folder holds no transformers checkpoint, or one that lacks weights.
+        ConfigError: the architecture can't be an encoder of texts here, or has no dropout to set.
+    """
+    config: PretrainedConfig = _read(
+        folder, lambda: AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    )
+    kind = config.model_type
+    loader: Any = AutoModel
+    if config.is_encoder_decoder:
+        if kind not in ENCODERS:
+            raise ConfigError(
+                f"{folder}: {kind!r} is an encoder-decoder whose encoder can't be loaded alone; choose an encoder "
+                "(BERT, RoBERTa, ModernBERT, …), a T5 or a decoder (Qwen, Llama, …)"
+            )
+        loader = getattr(transformers, ENCODERS[kind])
+    if not isinstance(getattr(config, "hidden_size", None), int):
+        raise ConfigError(f"{folder}: {kind!r} is no transformer of texts with one hidden size; choose another one")
+    if dropout is not None:
+        _set_dropout(config, dropout, str(folder))
+    transformer, loading = _read(
+        folder,
+        lambda: loader.from_pretrained(
+            str(folder),
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        ),
+    )
+    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise DataError(
+            f"{folder} lacks {len(missing)} weights of its architecture {kind!r}, the first {missing[0]}; fetch it anew"
+        )
+    exchange_dropout(transformer)
+    return transformer
+
+
+def first_position(transformer: PreTrainedModel) -> int | None:
+    """The position of a sequence's first token where positions must be given to the transformer; else None.
+
+    RoBERTa and its kind (XLM-R, MPNet, …) count positions over what is no padding, from the padding token's id + 1 on:
+    a token hidden in the midst of a sequence would shift all that follow.
+    """
+    table = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
+    if not isinstance(table, nn.Embedding) or table.padding_idx is None:
+        return None
+    return int(table.padding_idx) + 1
+
+
+def most_tokens(transformer: PreTrainedModel) -> int | None:
+    """How many tokens a sequence can have, special ones included; None where nothing bounds it (T5, XLNet)."""
+    bound = getattr(transformer.config, "max_position_embeddings", None)
+    if not isinstance(bound, int) or bound < 1:
+        return None
+    return bound - (first_position(transformer) or 0)
+
+
+def left_out(folder: Path | str, pooling: str) -> list[str]:
+    """What a sentence-transformers folder does beside its transformer and tokenizer, which alone are loaded.
+
+    Empty for a plain transformers checkpoint. A normalisation is not named: it changes no cosine.
+
+    Args:
+        pooling: the encoder's own, as `encoder.pooling` names it.
+    """
+    folder = Path(folder)
+    found: list[str] = []
+    for module in _json(folder / "modules.json", []):
+        kind, place = str(module.get("type", "")).rpartition(".")[2], folder / str(module.get("path", ""))
+        if kind == "Transformer":
+            if _json(place / "sentence_bert_config.json", {}).get("do_lower_case"):
+                found.append("lower-casing of texts")
+        elif kind == "Pooling":
+            config = _json(place / "config.json", {})
+            modes = config.get("pooling_mode") or [
+                key for key, on in config.items() if "pooling_mode" in key and on is True
+            ]
+            if not any(mode in str(modes) for mode in POOLINGS.get(pooling, ())):
+                found.append(f"pooling {modes} (encoder.pooling is {pooling})")
+        elif kind not in {"Normalize", "Dropout"}:
+            found.append(f"module {kind}")
+    prompts = _json(folder / "config_sentence_transformers.json", {})
+    if prompts.get("default_prompt_name"):
+        found.append(f"default prompt {prompts['default_prompt_name']!r}")
+    return found
+
+
+def _read(folder: Path | str, load: Callable[[], T]) -> T:
+    if not Path(folder).is_dir():
+        raise DataError(f"{folder} is missing; run `dvc repro` to fetch the encoder")
+    try:
+        return load()
+    except UNREADABLE as error:
+        if "trust_remote_code" in str(error):
+            raise ConfigError(
+                f"{folder} needs code of its own (auto_map in its config.json), which is never run; choose a "
+                "checkpoint of an architecture that transformers knows"
+            ) from None
+        reason = " ".join(str(error).split())[:300]
+        raise DataError(f"{folder} holds no readable transformers checkpoint: {reason}") from error
+
+
+def _set_dropout(config: PretrainedConfig, rate: float, folder: str) -> None:
+    known = [name for name in DROPOUTS if isinstance(getattr(config, name, None), int | float)]
+    if not known:
+        raise ConfigError(f"encoder.dropout: {config.model_type!r} of {folder} has no dropout to set; leave it null")
+    for name in known:
+        setattr(config, name, rate)
+
+
+def _json(path: Path, otherwise: Any) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return otherwise

@@ -1,0 +1,108 @@
+"""Bases of many architectures: trained, exported and read by plain sentence-transformers, or refused before a step."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sentence_transformers import SentenceTransformer
+
+from components import paths
+from components.augmentation.shards import make_view
+from components.config import Params, load_params, variant_settings
+from components.errors import ConfigError
+from components.evaluation.embed import encoder_of
+from components.evaluation.sts import evaluate_sts
+from components.evaluation.sts_data import DEV, load_sts
+from components.training.run import TrainingSummary, train
+from components.training.trace import DEV_SCORE
+from tests.encoder.architectures import DECODERS, ENCODERS, checkpoint
+
+Scores = list[float]
+TWO_STEPS = {"batch_size": 8, "sentences": 16, "epochs": 1, "evaluation_steps": 1, "precision": "fp32"}
+Base = Callable[..., Params]
+
+
+@pytest.fixture
+def base(_miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Base:
+    """Makes the miniature project anew upon a checkpoint of some architecture, with the view of kind identity alone."""
+
+    def made(kind: str, *, encoder: dict[str, Any], **config: Any) -> Params:
+        monkeypatch.chdir(tmp_path)
+        for name in (paths.CORPUS, paths.STS, paths.TUPLES):
+            shutil.copytree(_miniature / name, tmp_path / name)
+        # No two sentences of a pair are one: rounding would order cosines of 1.
+        dev = pq.read_table(paths.STS / f"{DEV}.parquet").to_pydict()
+        dev["second"] = [text.removesuffix(" .") for text in dev["second"]]
+        pq.write_table(pa.table(dev), paths.STS / f"{DEV}.parquet")
+        checkpoint(kind, tmp_path / paths.SOURCES / encoder.get("source", "encoder"), **config)
+        params = load_params(_miniature / "params.yaml")
+        params = params.model_copy(update={"encoder": params.encoder.model_copy(update=encoder)})
+        for split in ("train", "heldout"):
+            make_view("identity", params, corpus=paths.CORPUS / f"{split}.parquet", views=paths.VIEWS / split)
+        return params
+
+    return made
+
+
+def trained(params: Params, variant: str = "simcse", **overrides: Any) -> tuple[Scores, TrainingSummary]:
+    scores: Scores = []
+
+    def record(values: dict[str, float], step: int) -> None:
+        if DEV_SCORE in values:
+            scores.append(values[DEV_SCORE])
+
+    settings = variant_settings(params, variant, TWO_STEPS | overrides)
+    return scores, train(params, settings, 0, Path("run"), record)
+
+
+@pytest.mark.parametrize(
+    ("kind", "pooling"),
+    [*((kind, "mean") for kind in ENCODERS), *((kind, "last") for kind in DECODERS), ("t5", "mean")],
+)
+def test_plain_sentence_transformers_gives_the_logged_score(base: Base, kind: str, pooling: str) -> None:
+    scores, outcome = trained(base(kind, encoder={"pooling": pooling, "head": "training"}), learning_rate=1e-2)
+    exported = SentenceTransformer("run/encoder", device="cpu")
+    assert (outcome.steps, outcome.dev_score) == (2, scores[outcome.best_step])
+    given = evaluate_sts(encoder_of(exported), {DEV: load_sts(DEV)}).scores[DEV]
+    assert given == pytest.approx(outcome.dev_score, abs=0.01)
+
+
+def test_a_base_without_dropout_is_refused_where_pairs_need_it(base: Base) -> None:
+    params = base("bert", encoder={}, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    with pytest.raises(ConfigError, match=r"encoder.dropout: 'encoder' drops nothing out, .* 'identity' with itself"):
+        trained(params)
+
+
+def test_a_rate_cures_a_base_without_dropout(base: Base) -> None:
+    params = base("bert", encoder={"dropout": 0.1}, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    assert trained(params)[1].steps == 2
+
+
+def test_a_base_without_dropout_is_measured_as_it_is(base: Base) -> None:
+    params = base("bert", encoder={}, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    assert trained(params, "untrained")[1].steps == 0
+
+
+def test_a_pooling_that_sees_nothing_is_refused(base: Base) -> None:
+    with pytest.raises(ConfigError, match=r"encoder.pooling: cls gives every text one vector"):
+        trained(base("llama", encoder={"pooling": "cls"}))
+
+
+def test_views_of_another_tokenizer_are_refused(base: Base, tiny_encoder: Path) -> None:
+    params = base("bert", encoder={"source": "other"})  # the views are made for it, and it is then exchanged
+    shutil.rmtree(paths.SOURCES / "other")
+    shutil.copytree(tiny_encoder, paths.SOURCES / "other")
+    with pytest.raises(ConfigError, match=r"encoder.source: the tokens of data/views are not those of 'other'"):
+        trained(params)
+
+
+def test_texts_beyond_the_positions_are_cut_and_told(base: Base, caplog: pytest.LogCaptureFixture) -> None:
+    params = base("roberta", encoder={"max_length": 8}, max_position_embeddings=10)
+    with caplog.at_level(logging.WARNING, "components.training.inspection"):
+        assert trained(params)[1].steps == 2
+    assert "they are cut to the 8 that 'encoder' takes (lower augmentation.max_length to avoid it)" in caplog.text
