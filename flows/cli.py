@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from components.errors import CseflowError, exit_on_error
 from components.interrupts import ends_on_signals
@@ -23,10 +24,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
         chosen.run(chosen)
 
 
+class _Version(argparse.Action):
+    """Looks the version up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"cseflow {version('cseflow')}\n")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cseflow", description="Train, measure, compare and promote sentence encoders."
     )
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     experiment = commands.add_parser("experiment", help="train variants, compare them, judge the best by the gate")

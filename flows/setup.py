@@ -110,5 +110,16 @@ def write_variants() -> bool:
 
 
 def _entry(name: str, variant: Any) -> str:
-    described = variant.description.replace("'", "''")
-    return f"  - <<: *train\n    name: {name}\n    description: '{described}'\n    parameters: {{variant: {name}}}\n"
+    written, described = _scalar(name), _scalar(variant.description, quoted=True)
+    return (
+        f"  - <<: *train\n    name: {written}\n    description: {described}\n    parameters: {{variant: {written}}}\n"
+    )
+
+
+def _scalar(text: str, *, quoted: bool = False) -> str:
+    """`text` on one line of YAML, which reads it as this very text: "2024" stays one, and so do two lines."""
+    if not text.isprintable():
+        escaped = (sign if sign.isprintable() and sign not in '"\\' else f"\\U{ord(sign):08x}" for sign in text)
+        return '"' + "".join(escaped) + '"'
+    plain = not quoted and YAML(typ="safe").load(text) == text
+    return text if plain else "'" + text.replace("'", "''") + "'"

@@ -8,12 +8,8 @@ import fcntl
 import os
 from pathlib import Path
 
-import torch.distributed as dist
-
 from components.errors import exit_on_error
 from components.processes import end_with_parent
-from components.training.job import Failure, Job, MetricsFile
-from components.training.run import train_run
 
 
 def main() -> None:
@@ -21,6 +17,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of the run")
     folder: Path = parser.parse_args().folder
     end_with_parent()
+    import torch.distributed as dist  # heavy, as the next two are
+
+    from components.training.job import Failure, Job, MetricsFile
+    from components.training.run import train_run
+
     rank = int(os.environ.get("RANK", "0"))
     try:
         job = Job.read(folder)

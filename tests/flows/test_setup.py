@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from components.config import load_params
 from components.errors import ConfigError
 from flows.setup import check_variants, write_variants
 from tests.project import REPOSITORY
@@ -50,3 +51,24 @@ def test_what_is_not_the_list_stays_as_written(folder: Path) -> None:
     write_variants()
     old, new = (REPOSITORY / "prefect.yaml").read_text(), (folder / "prefect.yaml").read_text()
     assert new.partition("  # one for each variant")[0] == old.partition("  # one for each variant")[0]
+
+
+ODD = {
+    "2024": "a year",
+    "null": "YAML's word for nothing",
+    "1e3": "a number",
+    "two-lines": "the first line\nand the second",
+    "colon": "what: a mapping? 'no', # no comment",
+    "other-signs": "\tтабуляция, \u2028 ein Zeilentrenner, \x7f und 🙂",
+}
+
+
+def test_odd_names_and_descriptions_are_listed_as_they_are(folder: Path) -> None:
+    yaml = YAML()
+    params = yaml.load(folder / "params.yaml")
+    for name, description in ODD.items():
+        params["variants"][name] = {**params["variants"]["simcse"], "description": description}
+    yaml.dump(params, folder / "params.yaml")
+    assert load_params().variants["two-lines"].description == ODD["two-lines"]
+    assert write_variants()
+    check_variants()
