@@ -1,5 +1,6 @@
 """Errors meant for the user: one sentence that says what is wrong and what to do."""
 
+import errno
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,21 @@ class BackendError(CseflowError):
 INTERRUPTED = "interrupted: what was finished is kept; run the same command again to go on\n"
 
 
+FULL = "error: the disk is full: make room, then run the same command again; what was finished is kept\n"
+FULL_WORDS = ("No space left on device", "Disk quota exceeded", "disk is full", "PytorchStreamWriter failed writing")
+
+
+def disk_is_full(error: BaseException | None) -> bool:
+    """Whether a full disk, or a quota that is used up, is behind `error`, whichever library raised it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(w in str(error) for w in FULL_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 class Interrupted(KeyboardInterrupt):
     """The process was asked to end, by the signal `number`."""
 
@@ -46,7 +62,7 @@ class Interrupted(KeyboardInterrupt):
 def exit_on_error(unreachable: int = 1) -> Iterator[None]:
     """Turn a `CseflowError` into one line on stderr and exit status 1, for every command and stage.
 
-    An interruption becomes one too, and 128 + the signal's number. `unreachable` is the status of an
+    A full disk becomes one too, and an interruption, with 128 + the signal's number. `unreachable` is the status of an
     `UnreachableError`, for who tries again.
     """
     try:
@@ -54,6 +70,11 @@ def exit_on_error(unreachable: int = 1) -> Iterator[None]:
     except CseflowError as error:
         sys.stderr.write(f"error: {error}\n")
         raise SystemExit(unreachable if isinstance(error, UnreachableError) else 1) from None
+    except Exception as error:
+        if not disk_is_full(error):
+            raise
+        sys.stderr.write(FULL)
+        raise SystemExit(1) from None
     except KeyboardInterrupt as error:
         sys.stderr.write(INTERRUPTED)
         raise SystemExit(128 + (error.number if isinstance(error, Interrupted) else signal.SIGINT)) from None

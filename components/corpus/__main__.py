@@ -4,13 +4,17 @@ import argparse
 import random
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config import load_params
 from components.corpus.build import build
 from components.corpus.shards import files_of
+from components.corpus.small import shortfalls
 from components.errors import DataError, exit_on_error
 from components.paths import CORPUS, SOURCES
+
+SMALL = 20_000  # training sentences below which all that later stages ask for is compared
 
 
 def main() -> None:
@@ -32,6 +36,15 @@ def main() -> None:
         f" from {summary['pages']['kept']} pages\n"
         "look at some of them: python -m components.corpus --sample 200\n"
     )
+    if counts["train"] < SMALL and (short := list(shortfalls(params, _train()["text"].to_pylist()))):
+        sys.stderr.write(f"warning: the corpus is small; what later stages will refuse: {'; '.join(short)}\n")
+
+
+def _train() -> pa.Table:
+    path = CORPUS / "train.parquet"
+    if not path.exists():
+        raise DataError(f"{path} is missing; run `dvc repro corpus`")
+    return pq.read_table(path)
 
 
 def _positive(text: str) -> int:
@@ -41,10 +54,7 @@ def _positive(text: str) -> int:
 
 
 def _print_sample(size: int, seed: int) -> None:
-    path = CORPUS / "train.parquet"
-    if not path.exists():
-        raise DataError(f"{path} is missing; run `dvc repro corpus`")
-    rows = pq.read_table(path)
+    rows = _train()
     for place in sorted(random.Random(seed).sample(range(len(rows)), min(size, len(rows)))):
         sys.stdout.write(f"{rows['id'][place]}\t{rows['text'][place]}\n")
 

@@ -20,6 +20,7 @@ from components.files import folder_written_whole
 
 SCHEMA = pa.schema([("id", pa.int64()), ("text", pa.string()), ("page", pa.string())])
 ROW_GROUP = 10_000  # rows
+LEAST = 2  # sentences of a split: uniformity is a mean over pairs
 NAMED = 100  # costly pages that the summary names
 
 
@@ -65,13 +66,14 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
                     apart = table[HELDOUT].to_numpy()
                     train.add(table.filter(pa.array(~apart)).select(SCHEMA.names))
                     heldout.add(table.filter(pa.array(apart)).select(SCHEMA.names))
-        if not (train.rows and heldout.rows):
+        if min(train.rows, heldout.rows) < LEAST:
             raise DataError(
-                f"{source} gives {train.rows} training and {heldout.rows} held-out sentences, and both are needed: see "
-                f"`corpus` in params.yaml (pages: {_told(pages)}; sentences dropped: {_told(dropped)})"
+                f"{source} gives {train.rows} training and {heldout.rows} held-out sentences, and {LEAST} of each is "
+                f"the least: add text, raise corpus.heldout ({settings.heldout:g}), or check corpus.language, filter, "
+                f"min_words and max_words (pages: {_told(pages)}; sentences dropped: {_told(dropped)})"
             )
         kept = train.rows + heldout.rows
-        summary = {
+        summary: dict[str, Any] = {
             "pages": dict(sorted(pages.items())),
             "sentences": {"seen": kept + dropped.total(), "kept": kept, "train": train.rows, "heldout": heldout.rows},
             "dropped": dict(sorted(dropped.items())),

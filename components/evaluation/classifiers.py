@@ -4,7 +4,6 @@
 L2 regularisation, stopped early by the accuracy on validation rows. `sklearn` is scikit-learn's L-BFGS.
 """
 
-import copy
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -99,42 +98,43 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         start = torch.nn.Linear(x.shape[1], classes)
-    models = [copy.deepcopy(start) for _ in penalties]
-    groups = [{"params": m.parameters(), "weight_decay": p} for m, p in zip(models, penalties, strict=True)]
-    optimizer = torch.optim.Adam(groups)
-    best = [(-1.0, start.state_dict())] * len(models)
-    misses = [0] * len(models)
+    many = len(penalties)
+    weight = torch.nn.Parameter(start.weight.detach().repeat(many, 1))
+    bias = torch.nn.Parameter(start.bias.detach().repeat(many))
+    decay = torch.tensor(penalties, dtype=torch.float32).repeat_interleave(classes)
+    optimizer = torch.optim.Adam([weight, bias])
+    best, kept = [-1.0] * many, (weight.detach().clone(), bias.detach().clone())
+    misses = [0] * many
     epoch = 0
     while epoch <= MOST_EPOCHS and any(count <= PATIENCE for count in misses):
         for _ in range(EPOCHS):
             shuffled = torch.from_numpy(order.permutation(len(x)))
             for rows in shuffled.split(BATCH):
-                logits = x[rows] @ torch.cat([m.weight for m in models]).T + torch.cat([m.bias for m in models])
-                apart = logits.view(len(rows), len(models), classes).transpose(1, 2)
-                loss = torch.nn.functional.cross_entropy(apart, y[rows, None].expand(-1, len(models)), reduction="sum")
+                apart = torch.addmm(bias, x[rows], weight.T).view(len(rows) * many, classes)
+                wanted = y[rows].repeat_interleave(many)
                 optimizer.zero_grad()
-                (loss / len(rows)).backward()
+                (torch.nn.functional.cross_entropy(apart, wanted, reduction="sum") / len(rows)).backward()
+                with torch.no_grad():  # Adam's own weight decay, which is one for all
+                    weight.grad.addcmul_(decay[:, None], weight)  # type: ignore[union-attr]
+                    bias.grad.addcmul_(decay, bias)  # type: ignore[union-attr]
                 optimizer.step()
         epoch += EPOCHS
-        for k, model in enumerate(models):
+        for k, score in enumerate(_scores(weight, bias, many, parts)):
             if misses[k] > PATIENCE:
                 continue
-            score = _score(model, parts.scored_x, parts.scored_y)
-            if score > best[k][0]:
-                best[k] = score, copy.deepcopy(model.state_dict())
+            if score > best[k]:
+                best[k], own = score, slice(k * classes, (k + 1) * classes)
+                kept[0][own], kept[1][own] = weight.detach()[own], bias.detach()[own]
             else:
                 misses[k] += 1
-    if judged is None:
-        return [score for score, _ in best]
-    scores = []
-    for model, (_, state) in zip(models, best, strict=True):
-        model.load_state_dict(state)
-        scores.append(_score(model, judged.scored_x, judged.scored_y))
-    return scores
+    return best if judged is None else _scores(*kept, many, judged)
 
 
-def _score(model: "torch.nn.Linear", x: Features, y: Labels) -> float:
+def _scores(weight: "torch.Tensor", bias: "torch.Tensor", many: int, parts: Parts) -> list[float]:
+    """Accuracy of each of `many` models on the scored rows."""
     import torch
 
     with torch.no_grad():
-        return float((model(torch.from_numpy(x).float()).argmax(1).numpy() == y).mean())
+        logits = torch.addmm(bias, torch.from_numpy(parts.scored_x).float(), weight.T)
+        found = logits.view(len(logits), many, -1).argmax(2).numpy()
+    return [float(accuracy) for accuracy in (found == parts.scored_y[:, None]).mean(axis=0)]

@@ -80,7 +80,7 @@ def read_table(task: str, folder: Path) -> pa.Table:
     rows = []
     for path in files:
         found = list(_rows(path))
-        _check_scale(task, path, [score for *_, score, _ in found])
+        _check_scale(task, path, [row[2] for row in found])
         rows += found
     if not rows:
         raise DataError(f"{files[0]} holds no scored pair for {task}; it is truncated, or not what the source says")

@@ -52,8 +52,8 @@ def nli_triplets(path: Path) -> pa.Table:
         if all(filled.values()):
             rows[filled["sent0"]] = filled
     provenance = json.dumps({"file": path.name})
-    named = [
-        {COLUMNS[key]: text for key, text in row.items()} | {"intermediate": None, "provenance": provenance}
+    named: list[dict[str, str | None]] = [
+        {**{COLUMNS[key]: text for key, text in row.items()}, "intermediate": None, "provenance": provenance}
         for row in rows.values()
     ]
     if not named:

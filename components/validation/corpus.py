@@ -25,7 +25,9 @@ def suites(params: Params) -> Iterator[Suite]:
     yield schema_suite("heldout", HELDOUT, TYPES)
     train = _rows(TRAIN, params)
     known = set(train["normal"].dropna())
-    yield _suite("train", train, _expectations(params, params.validation.corpus.min_rows))
+    yield _suite(
+        "train", train, _expectations(params, params.validation.corpus.min_rows, " (validation.corpus.min_rows)")
+    )
     del train
     heldout = _rows(HELDOUT, params)
     heldout["in_train"] = heldout["normal"].isin(known)
@@ -45,10 +47,10 @@ def _rows(path: Path, params: Params) -> pd.DataFrame:
     return frame
 
 
-def _expectations(params: Params, min_rows: int) -> list[gxe.Expectation]:
+def _expectations(params: Params, min_rows: int, key: str = "") -> list[gxe.Expectation]:
     corpus, limits = params.corpus, params.validation.corpus
     return [
-        gxe.ExpectTableRowCountToBeBetween(min_value=min_rows, description=f"there are at least {min_rows} rows"),
+        gxe.ExpectTableRowCountToBeBetween(min_value=min_rows, description=f"there are at least {min_rows} rows{key}"),
         gxe.ExpectColumnValuesToNotBeNull(column="id", description="no id is null"),
         gxe.ExpectColumnValuesToBeUnique(column="id", description="every id is another"),
         gxe.ExpectColumnValuesToNotBeNull(column="text", description="no text is null"),

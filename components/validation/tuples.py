@@ -12,7 +12,7 @@ import great_expectations.expectations as gxe
 import pandas as pd
 
 from components.config import Params
-from components.config.validation import TripletSuite
+from components.config.validation import NliSuite, TripletSuite
 from components.errors import DataError
 from components.paths import TUPLES
 from components.text import match_error_rate
@@ -120,7 +120,7 @@ def _of_synthesis(pattern: str, counts: Counts, params: Params) -> Suite:
     whole = gxe.ExpectColumnSumToBeBetween(
         column="share",
         max_value=share,
-        description=f"at most {share:.4g} of the {counts.asked} answers were rejected ({told})",
+        description=f"at most {share:.4g} (max_rejected) of the {counts.asked} answers were rejected ({told})",
     )
     return Suite(f"{pattern}: synthesis", reasons, [whole], shown=["reason", "answers"])
 
@@ -155,9 +155,10 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
 
 
 def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
+    key = "validation.nli" if isinstance(limits, NliSuite) else "validation.tuples"
     expectations: list[gxe.Expectation] = [
         gxe.ExpectTableRowCountToBeBetween(
-            min_value=limits.min_rows, description=f"there are at least {limits.min_rows} tuples"
+            min_value=limits.min_rows, description=f"there are at least {limits.min_rows} tuples ({key}.min_rows)"
         ),
         *(
             gxe.ExpectColumnValuesToNotBeNull(column=column, description=f"no {column} is null")

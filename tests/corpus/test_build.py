@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from components.config import load_params
 from components.corpus import __main__ as stage
+from components.corpus.small import shortfalls
 from components.errors import DataError
 
 Run = Callable[..., dict[str, Any]]
@@ -88,6 +90,23 @@ def test_the_summary_accounts_for_every_page_and_sentence(
     assert summary["pages"] == {"kept": 1, "redirect": 1, "seen": 2}
     assert summary["dropped"]["gap"] == summary["dropped"]["length"] == 1
     assert summary["sentences"]["seen"] == summary["sentences"]["kept"] + sum(summary["dropped"].values())
+
+
+def test_one_heldout_sentence_is_too_few_and_the_key_is_named(run: Run) -> None:
+    with pytest.raises(DataError, match=r"0 held-out sentences, and 2 of each is the least: .*corpus\.heldout"):
+        run("lines.txt", "\n".join(sentences(4)).encode())
+
+
+def test_a_small_corpus_is_told_all_that_it_falls_short_of() -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    told = list(shortfalls(params, sentences(40)))
+    assert [clause.split(" ")[0] for clause in told] == [
+        "validation.corpus.min_rows",
+        "training.batch_size",
+        "synthesis.tuples.nli",
+        "synthesis.tuples.sts",
+        "validation.tuples.min_rows",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"<mediawiki></mediawiki>", b"no sentence\n"])

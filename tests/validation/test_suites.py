@@ -171,7 +171,7 @@ def test_a_report_names_every_file_it_judged(good: dict[str, Report]) -> None:
 
 # suite, expectation, and of the first row in its sample: column, value; or what was observed
 CORPUS_FAULTS = [
-    ("train", "there are at least 20 rows", 16),
+    ("train", "there are at least 20 rows (validation.corpus.min_rows)", 16),
     ("train", "no text is null", {"id": 10}),
     ("train", "every text is another, case and white space aside", {"text": TRAIN[3]}),
     ("train", "a text has 5 to 64 words", {"text": "Two words."}),
@@ -192,7 +192,7 @@ STS_FAULTS = [
 ]
 NEAR_COPIES = "at most 0.05 of the positives are near copies of their anchors: match error rate below 0.1"
 TUPLE_FAULTS = [
-    ("nli", "there are at least 8 tuples", 6),
+    ("nli", "there are at least 8 tuples (validation.tuples.min_rows)", 6),
     ("nli", "no positive is null", {"anchor": NLI[2][0]}),
     ("nli", "no provenance is null", {"anchor": NLI[0][0]}),
     (
@@ -203,7 +203,7 @@ TUPLE_FAULTS = [
     ("nli", NEAR_COPIES, {"positive_apart": 0.0}),
     (
         "nli: synthesis",
-        "at most 0.8 of the 66 answers were rejected (copy of the anchor 50, length 10)",
+        "at most 0.8 (max_rejected) of the 66 answers were rejected (copy of the anchor 50, length 10)",
         60 / 66,
     ),
     ("sts", "there are 8 tuples, as synthesis counted", 9),
@@ -357,7 +357,7 @@ def test_nli_triplets_are_judged_by_their_own_thresholds(run: Path) -> None:
     write("data/nli/train.parquet", [*NLI * 10, copied], TUPLES)
     report, _ = validate("nli", params())
     assert [each["expectation"] for each in report["expectations"] if not each["passed"]] == [
-        "there are at least 1000 tuples",
+        "there are at least 1000 tuples (validation.nli.min_rows)",
         "at most 0.01 of the anchors is another's too, case and white space aside",
     ]
 
