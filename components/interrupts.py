@@ -2,10 +2,10 @@
 
 import os
 import signal
-import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from components.errors import INTERRUPTED, Interrupted
@@ -39,10 +39,10 @@ def ends_on_signals() -> Iterator[None]:
             signal.pthread_kill(main, number)
             left.wait(END_SECONDS - AGAIN_SECONDS)
         if left.is_set():
-            threading.Event().wait(END_SECONDS)  # the interpreter ends, and this thread with it
+            time.sleep(END_SECONDS)  # the interpreter ends, and this thread with it
         else:
-            sys.stderr.write(INTERRUPTED)
-        sys.stderr.flush()
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, INTERRUPTED.encode())
         os._exit(128 + number)
 
     def stop(number: int, frame: FrameType | None) -> None:
