@@ -28,6 +28,7 @@ from flows.orchestration import MARK, SETTINGS, tracked
 STATE = Path(".state")
 RECORD = STATE / "servers.json"
 HOST = "127.0.0.1"
+MLFLOW_SECRET = "MLFLOW_FLASK_SERVER_SECRET_KEY"  # who sets it wants MLflow's own authentication
 START_SECONDS = 180  # a first start makes data bases; on a busy machine that takes its time
 STOP_SECONDS = 30
 
@@ -233,6 +234,7 @@ def _servers(prefect_port: int, mlflow_port: int) -> list[Service]:
                 ),
                 *("--backend-store-uri", f"sqlite:///{here}/mlflow.db"),
                 *("--default-artifact-root", (here / "mlartifacts").as_uri()),
+                *(["--app-name", "basic-auth"] if MLFLOW_SECRET in os.environ else []),
             ],
             {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},  # it serves nothing here, and triples the time to start
             mlflow_port,

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from components.errors import CseflowError, DataError
+from components.errors import CseflowError, DataError, UnreachableError
 from components.evaluation.sts_data import DEV
 from components.files import written_whole
 from components.secrets import without_secrets
@@ -22,7 +22,16 @@ from components.tracking import tags
 from components.tracking.encoder_model import log_encoder
 from components.tracking.journal import JOURNAL, Record, records
 from components.tracking.runs import BEST_STEP
-from components.tracking.store import connect, experiment_id, is_server, locked, probe, shown_uri, tracking_uri
+from components.tracking.store import (
+    connect,
+    experiment_id,
+    is_server,
+    locked,
+    may_pass,
+    probe,
+    shown_uri,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,7 +102,8 @@ def deliver(folder: Path | str) -> Delivered:
     except (CseflowError, MemoryError):
         raise
     except Exception as error:
-        raise CseflowError(f"MLflow at {shown_uri()} failed on {folder}: {error}; run it again to go on") from error
+        kind = UnreachableError if may_pass(error) else CseflowError
+        raise kind(f"MLflow at {shown_uri()} failed on {folder}: {error}; run it again to go on") from error
     return courier.outcome()
 
 

@@ -149,23 +149,30 @@ def process_store() -> Iterator[None]:
             os.environ["MLFLOW_TRACKING_URI"] = variable
 
 
+def may_pass(error: Exception) -> bool:
+    """Whether the same may succeed later: the network, a busy data base, or a server that is not itself."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import OperationalError
+
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        # 503 is also an SQLite file that stayed locked
+        return status == 503 or (status >= 500 and is_server(tracking_uri()))
+    return isinstance(error, RequestException | OperationalError)
+
+
 @contextmanager
 def foreseen() -> Iterator[None]:
     """Tell what MLflow refuses (CseflowError) or can't reach just now (UnreachableError) in one sentence."""
     from mlflow.exceptions import MlflowException
     from requests import RequestException
-    from sqlalchemy.exc import OperationalError, SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except (MlflowException, RequestException, SQLAlchemyError) as error:
-        status = error.get_http_status_code() if isinstance(error, MlflowException) else 0
-        passing = (
-            isinstance(error, RequestException | OperationalError)
-            or status == 503  # also an SQLite file that stayed locked
-            or (status >= 500 and is_server(tracking_uri()))
-        )
-        kind = UnreachableError if passing else CseflowError
+        kind = UnreachableError if may_pass(error) else CseflowError
         raise kind(f"MLflow at {shown_uri()} could not do it: {_reason(error)}") from error
 
 

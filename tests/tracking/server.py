@@ -46,7 +46,7 @@ class Server:
             self.process = subprocess.Popen(
                 command, cwd=self.folder, stdout=log, stderr=log, start_new_session=True, env=self._environment()
             )
-        until(self._answers)
+        until(self._answers, 300)
 
     def kill(self) -> None:
         if self.process is not None:
