@@ -18,6 +18,7 @@ PREDICTIONS = "scores/predictions.parquet"
 PATTERNS = "scores/patterns.json"
 REPORT = "report"
 BEST_STEP = "train/best_step"  # the step whose weights were exported
+_loaded: dict[tuple[str, str], tuple[tuple[object, ...], RunResult]] = {}
 
 
 def find_finished(experiment: str, fingerprint: str) -> str | None:
@@ -40,12 +41,20 @@ def find_finished(experiment: str, fingerprint: str) -> str | None:
 def load_result(run_id: str) -> RunResult:
     """Everything a finished run has to say, with its curves and predictions.
 
+    A process keeps what it has loaded while the run's status, metrics and tags stay what they were: gate and report
+    read the same runs, and each curve is a request. Not to be changed by the caller.
+
     Raises:
         CseflowError: there is no such run, or no server.
     """
     client = connect()
     with foreseen():
-        return _result(client, client.get_run(run_id))
+        run = client.get_run(run_id)
+        state = (run.info.status, run.info.end_time, run.data.metrics, run.data.tags)
+        where = tracking_uri(), run_id
+        if where not in _loaded or _loaded[where][0] != state or run.info.status != "FINISHED":
+            _loaded[where] = state, _result(client, run)
+        return _loaded[where][1]
 
 
 def log_report(run_id: str, folder: Path | str) -> None:

@@ -45,6 +45,14 @@ def test_a_result_comes_back_whole(mlflow_store: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(result.cosines["STSB"], COSINES["STSB"])
 
 
+def test_a_finished_run_is_read_once_until_it_changes(mlflow_store: str, tmp_path: Path) -> None:
+    run_id = finished(tmp_path / "a")
+    first = load_result(run_id)
+    assert load_result(run_id) is first
+    connect().set_tag(run_id, tags.VARIANT, "renamed")
+    assert load_result(run_id).variant == "renamed"
+
+
 def test_a_finished_run_is_found_by_its_fingerprint(mlflow_store: str, tmp_path: Path) -> None:
     run_id = finished(tmp_path / "a", "one")
     assert (find_finished("test", "one"), find_finished("test", "two")) == (run_id, None)
