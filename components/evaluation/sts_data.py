@@ -77,11 +77,11 @@ def read_table(task: str, folder: Path) -> pa.Table:
     if not files:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) if folder.is_dir() else "nothing"
         raise DataError(f"{folder} has no layout known for {task} (STS-B's, SentEval's or the hub's); it holds {found}")
-    rows = []
+    rows: list[Row] = []
     for path in files:
-        found = list(_rows(path))
-        _check_scale(task, path, [row[2] for row in found])
-        rows += found
+        own = list(_rows(path))
+        _check_scale(task, path, [row[2] for row in own])
+        rows += own
     if not rows:
         raise DataError(f"{files[0]} holds no scored pair for {task}; it is truncated, or not what the source says")
     first, second, score, subset = zip(*rows, strict=True)
