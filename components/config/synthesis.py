@@ -94,11 +94,14 @@ class Sampling(Section):
 class Local(Section):
     """A causal language model on this machine; `source` names the entry of `sources` with its GGUF or folder.
 
-    `batch_size` answers are worked on at a time; `precision: auto` is bf16 where the hardware does it natively.
+    `batch_size` answers are worked on at a time; `precision: auto` is bf16 where the hardware does it natively. A
+    `guided` answer ends with its first sentence, or as soon as a filter will reject it whatever follows; a negative
+    draws another token instead.
     """
 
     source: str = "llm"
     batch_size: PositiveInt = 64
+    guided: bool = True
     precision: Literal["auto", "fp32", "bf16"] = "auto"
 
 

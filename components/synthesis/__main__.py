@@ -7,6 +7,7 @@ import argparse
 import json
 import logging
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config import Params, load_params
-from components.errors import CseflowError, exit_on_error
+from components.errors import CseflowError, DataError, exit_on_error
 from components.files import written_whole
 from components.paths import ANSWERS, SOURCES, TUPLES
 from components.progress import Progress
 from components.synthesis.backends.choose import backend_of
 from components.synthesis.budget import part
+from components.synthesis.filters import key_of
 from components.synthesis.ledger import WHOLE, Ledger, Share
 from components.synthesis.make import Made, Maker
 from components.synthesis.prepare import prepare
@@ -99,15 +101,26 @@ def _synthesize(pattern: str, params: Params, ledger: Ledger) -> None:
             f"are kept in {ledger.path}: raise synthesis.budget.{made.stopped}{less} and run again"
         )
     if not made.rows:
-        raise CseflowError(f"no tuple came of {told}; look at the reasons: {_reasons(made)}")
+        raise CseflowError(
+            f"no tuple came of {made.sentences:,} sentences and {told}: {_reasons(made)}; {_cures(made)}, and run again"
+        )
     path = TUPLES / f"{pattern}.parquet"
-    with written_whole(path) as aside:
-        pq.write_table(pa.Table.from_pylist(made.rows, schema=SCHEMA), aside, compression="zstd")
-    with written_whole(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(report(maker.order, made, maker.backend), indent=1, ensure_ascii=False) + "\n")
+    try:
+        with written_whole(path) as aside:
+            pq.write_table(pa.Table.from_pylist(made.rows, schema=SCHEMA), aside, compression="zstd")
+        with written_whole(path.with_suffix(".json")) as aside:
+            aside.write_text(json.dumps(report(maker.order, made, maker.backend), indent=1, ensure_ascii=False) + "\n")
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise DataError(
+            f"{path} can't be written ({reason}); make room and run the same command again, which asks nothing anew: "
+            f"all answers are kept in {ledger.path}"
+        ) from None
     say = sys.stdout.write
     if count < wanted:
-        say(f"no sentence is left to ask about for all {wanted:,}; see synthesis.attempts, anchors and filters\n")
+        say(f"no sentence is left to ask about for all {wanted:,}: {_cures(made)}\n")
+    if count < (least := params.validation.tuples.min_rows):
+        say(f"the stage validate@tuples will refuse fewer than validation.tuples.min_rows, {least:,}: lower it too\n")
     say(f"{path}: {count:,} tuples of {made.sentences:,} sentences; rejected: {_reasons(made)}\n")
     say(f"paid for in all: {told}\n")
     say(f"look at {path.with_suffix('.json')}; next: dvc repro, which makes and validates what is still missing\n")
@@ -183,6 +196,14 @@ def _told(maker: Maker) -> str:
         f"{spent.requests:,} requests, {spent.prompt_tokens:,} + {spent.completion_tokens:,} tokens, "
         f"{spent.money(maker.order.settings.price):.2f} in money"
     )
+
+
+def _cures(made: Made) -> str:
+    """The keys to change, those of the most frequent reasons first."""
+    reasons = sorted(made.rejected, key=lambda reason: -made.rejected[reason].count)
+    keys = dict.fromkeys(f"synthesis.{key_of(reason)}" for reason in reasons[:3])
+    widened = ", ".join([*keys, "synthesis.anchors"])
+    return f"widen {widened}, raise synthesis.attempts, or take a larger corpus or model"
 
 
 def _reasons(made: Made) -> str:

@@ -1,6 +1,7 @@
 """The worked examples of a prompt: drawn once by the seed, then the same for the whole run."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import NamedTuple
@@ -44,23 +45,36 @@ def draw_exemplars(pattern: str, settings: Exemplars, seed: int, language: str, 
     bounds = Corpus(min_words=3, max_words=64, language=language)
     drawn: ByRole = {}
     used: set[str] = set()
+    missing: list[str] = []
     for number, role in enumerate(ROLES[pattern]):
         found = list(_of_stsb(role, settings) if pattern == "sts" else _of_nli(role))
         chosen: list[Exemplar] = []
+        reasons: Counter[str] = Counter()
+        reason: str | None
         for place in np.random.default_rng([seed, number]).permutation(len(found)):
             exemplar = found[place]
             if len(chosen) == settings.count:
                 break
-            if used.isdisjoint(exemplar[1:]) and _fits(role, exemplar, settings, bounds, judge):
+            reason = "shown before"
+            if used.isdisjoint(exemplar[1:]):
+                reason = _unfit(role, exemplar, settings, bounds, judge)
+            if reason is None:
                 chosen.append(exemplar)
                 used.update(exemplar[1:])
+            else:
+                reasons[reason] += 1
         if len(chosen) < settings.count:
-            raise ConfigError(
-                f"only {len(chosen)} of the {settings.count} exemplars for {role} of pattern {pattern} that "
-                "synthesis.exemplars.count asks for are there; widen the bands and lengths of synthesis.exemplars, or "
-                "what synthesis.filters lets pass"
+            unfit = "".join(f", {count} {reason}" for reason, count in reasons.most_common())
+            missing.append(
+                f"only {len(chosen)} of the {settings.count} exemplars for {role} of pattern {pattern} "
+                f"(of {len(found):,} candidates{unfit})"
             )
         drawn[role] = tuple(chosen)
+    if missing:
+        raise ConfigError(
+            f"{'; '.join(missing)}: lower synthesis.exemplars.count, or widen the bands and lengths of "
+            "synthesis.exemplars or what synthesis.filters lets pass"
+        )
     return drawn
 
 
@@ -88,11 +102,13 @@ def _of_stsb(role: str, settings: Exemplars) -> Iterator[Exemplar]:
         yield Exemplar(f"STSB-train:{number}", anchor, text)
 
 
-def _fits(role: str, exemplar: Exemplar, settings: Exemplars, bounds: Corpus, judge: Judging) -> bool:
+def _unfit(role: str, exemplar: Exemplar, settings: Exemplars, bounds: Corpus, judge: Judging) -> str | None:
+    """Why an exemplar is not shown; None if it may be."""
     _, anchor, text = exemplar
-    return (
-        settings.min_words <= len(anchor.split()) <= settings.max_words
-        and len(text.split()) <= settings.max_ratio * len(anchor.split())
-        and match_error_rate(normal(anchor), normal(text)) >= settings.min_match_error_rate
-        and not (fault(anchor, bounds) or judge(role, text, anchor, {}))
-    )
+    if not settings.min_words <= len(anchor.split()) <= settings.max_words:
+        return "too short or long"
+    if len(text.split()) > settings.max_ratio * len(anchor.split()):
+        return "above max_ratio"
+    if match_error_rate(normal(anchor), normal(text)) < settings.min_match_error_rate:
+        return "near copies"
+    return fault(anchor, bounds) or judge(role, text, anchor, {})

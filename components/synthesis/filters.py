@@ -1,5 +1,6 @@
 """What an answer must be to become a tuple; each reason to reject one has a name of its own."""
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -28,6 +29,22 @@ CHATTER = re.compile(
     re.IGNORECASE,
 )
 DENIAL = re.compile(r"\b(?:no|not|none|never|nobody|nothing|neither|nor|without|cannot)\b|n['’]t\b", re.IGNORECASE)
+# What to change where a reason is frequent; of a reason that is not here, `whole` is the filter.
+KEYS = {
+    "chatter": "chatter",
+    "copy of the anchor": "copies",
+    "copy of an exemplar": "copies",
+    "alike": "copies",
+    "leak": "leaks",
+    "length": "max_words and max_ratio",
+    "language": "min_language",
+    "invented": "invented",
+    "denial": "denial",
+    "no denial": "denial",
+    "intermediate not shorter": "shorter",
+    "negative not farther": "nearer",
+    "cosine": "cosine",
+}
 RUN = 4  # words in a row that an answer may not have of an exemplar
 EDGES = " .,;:!?\"'“”‘’()"
 
@@ -50,7 +67,7 @@ class Judge:
         self._bands = settings.match_error_rate.get(pattern, {})  # type: ignore[call-overload]
         self._sentence = Corpus(min_words=settings.min_words, max_words=settings.max_words, language=language)
         exemplars = list(exemplars)
-        self._named = {fact for exemplar in exemplars for text in exemplar[1:] for fact in _facts(text)}
+        self._named = {fact for exemplar in exemplars for text in exemplar[1:] for fact in facts(text)}
         self._shown = {run for exemplar in exemplars for text in exemplar[1:] for run in _runs(text)}
         self._known = known
         self._encode = encode
@@ -60,15 +77,44 @@ class Judge:
 
         What fails in several ways has the first one's name.
         """
-        return (
-            self._of_text(text, anchor)
-            or self._of_levels(role, text, anchor, before)
-            or self._of_cosines([anchor, *before.values(), text])
-        )
+        reason = self._of_text(text, anchor)
+        if reason in (None, "fragment"):  # one that was stopped while it was written is a fragment for a reason
+            reason = self._of_levels(role, text, anchor, before) or reason
+        return reason or self._of_cosines([anchor, *before.values(), text])
 
     def asks_about(self, anchor: str) -> bool:
         """Whether a word would tell its denial: not of a sentence that itself denies something."""
         return not (self._denial and DENIAL.search(anchor))
+
+    def hits(self, role: str, anchor: str) -> int | None:
+        """How many words a text may share with the anchor, in order, before it is too near to it; None: any number."""
+        if role not in self._bands:
+            return None
+        lowest, _ = self._bands[role]
+        return math.floor((1 - lowest) * len(anchor.split()))
+
+    def denies(self, role: str) -> bool | None:
+        """Whether a text of `role` must deny something, or must not; None if that is not asked."""
+        return role == "negative" if self._denial else None
+
+    def lengths(self, role: str, anchor: str) -> tuple[int, int]:
+        """How many words a text of `role` must have, and may have."""
+        settings, words = self._settings, len(anchor.split())
+        most = [settings.max_words]
+        if settings.max_ratio is not None:
+            most.append(math.floor(settings.max_ratio * words))
+        if settings.shorter and role == "intermediate":
+            most.append(words - 1)
+        return settings.min_words, min(most)
+
+    @property
+    def whole(self) -> bool:
+        """Whether a text must be one whole sentence."""
+        return self._settings.whole
+
+    def names(self, role: str) -> bool:
+        """Whether a text of `role` may have no name or number but the anchor's."""
+        return self._settings.invented and role != "negative"
 
     def _of_text(self, text: str, anchor: str) -> str | None:
         plain = bare(text)
@@ -80,7 +126,7 @@ class Judge:
         if settings.copies and plain == bare(anchor):
             return "copy of the anchor"
         if settings.copies and (
-            self._shown & (_runs(text) - _runs(anchor)) or self._named & (_facts(text) - _facts(anchor))
+            self._shown & (_runs(text) - _runs(anchor)) or self._named & (facts(text) - facts(anchor))
         ):
             return "copy of an exemplar"
         if settings.leaks and normal(text) in self._known:
@@ -103,7 +149,7 @@ class Judge:
         settings = self._settings
         if settings.copies and bare(text) in {bare(other) for other in before.values()}:
             return "alike"
-        if settings.invented and role != "negative" and _facts(text) - _facts(anchor):
+        if settings.invented and role != "negative" and facts(text) - facts(anchor):
             return "invented"
         if self._denial and (denies := bool(DENIAL.search(text))) != (role == "negative"):
             return "denial" if denies else "no denial"
@@ -126,7 +172,7 @@ class Judge:
         return None if (np.diff(vectors[1:] @ vectors[0]) < 0).all() else "cosine"
 
 
-def _facts(text: str) -> set[str]:
+def facts(text: str) -> set[str]:
     """Numbers, and words with a capital that do not begin the text: what a true restatement takes from its anchor."""
     words = [word.strip(EDGES) for word in text.replace("-", " ").split()]
     named = {word for place, word in enumerate(words) if word[:1].isupper() and place > 0}
@@ -137,6 +183,15 @@ def _runs(text: str) -> set[tuple[str, ...]]:
     """Each run of RUN words: two texts that share one say the same thing in part."""
     words = [word.strip(EDGES) for word in normal(text).split()]
     return {tuple(words[at : at + RUN]) for at in range(max(len(words) - RUN, 0) + 1)}
+
+
+def key_of(reason: str) -> str:
+    """The key of section `synthesis` that decides on a reason to reject an answer."""
+    if reason.startswith("match error rate"):
+        return "filters.match_error_rate"
+    if reason.startswith(("cut", "only", "empty", "no ")) and reason not in KEYS:
+        return "sampling.max_tokens"
+    return f"filters.{KEYS.get(reason, 'whole')}"
 
 
 def bare(text: str) -> str:

@@ -13,6 +13,7 @@ from components.synthesis.backends import LENGTH, REFUSED, Answer, Backend, Requ
 from components.synthesis.budget import Purse
 from components.synthesis.exemplars import ByRole
 from components.synthesis.filters import Judge
+from components.synthesis.guide import Writing
 from components.synthesis.ledger import Ledger, Spent
 from components.synthesis.patience import CUT, THINKING, Judged, Watch
 from components.synthesis.prompt import Prompt, read_answer, thinks
@@ -38,8 +39,11 @@ class Order:
         """Its key is a digest of all that decides the answer, so that one answer is never taken for another's."""
         messages = self.prompt.messages(role, sentence.text, self.exemplars.get(role, ()))
         decides = [self.pattern, messages, attempt, model, self.settings.sampling.model_dump(), self.seed]
-        if self.settings.backend == "openai" and self.settings.openai.extra:
+        # Whatever the backend is, for a replay must find what another one recorded.
+        if self.settings.openai.extra:
             decides.append(self.settings.openai.extra)
+        if not self.settings.local.guided:
+            decides.append("unguided")
         key = hashlib.blake2b(json.dumps(decides).encode(), digest_size=12).hexdigest()
         return Request(key, messages, seed=int(key[:8], 16) % 2**31)
 
@@ -197,6 +201,9 @@ class Maker:
                 self._aside.append(case)
             else:
                 self._under_way[request.key] = case
+                if self.backend.name == "local" and self.order.settings.local.guided:
+                    opening = self.order.prompt.openings.get(role, "")
+                    return request._replace(guide=Writing(self._judge, role, case.sentence.text, opening))
                 return request
         return None
 

@@ -78,6 +78,14 @@ def test_too_few_say_what_to_widen() -> None:
         draw("sts", count=5)
 
 
+def test_what_every_role_lacks_is_told_at_once() -> None:
+    with pytest.raises(ConfigError) as error:
+        draw("sts", count=5, max_ratio=7 / 8)
+    assert "only 0 of the 5 exemplars for positive" in str(error.value)
+    assert "only 4 of the 5 exemplars for intermediate" in str(error.value)
+    assert "of 12 candidates" in str(error.value) and "above max_ratio" in str(error.value)
+
+
 def test_a_source_without_a_train_split_is_named() -> None:
     STS_TRAIN.unlink()
     with pytest.raises(DataError, match="needs its train split"):

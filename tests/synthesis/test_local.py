@@ -2,8 +2,10 @@
 
 import copy
 import itertools
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -95,6 +97,41 @@ def test_the_seed_decides(folder: Path) -> None:
     texts = {seed: answered(folder, WARM, [request._replace(seed=seed)], 1)["r0"].text for seed in (1, 2)}
     assert texts[1] != texts[2]
     assert answered(folder, WARM, [request._replace(seed=1)], 1)["r0"].text == texts[1]
+
+
+class Without(NamedTuple):
+    """A guide: no answer holds one of `letters`, or goes on after `end`."""
+
+    letters: str
+    end: str
+
+    def allows(self, text: str, ended: bool) -> bool:
+        return not set(text) & set(self.letters)
+
+    def over(self, text: str) -> bool:
+        return bool(self.end) and self.end in text
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM])
+def test_a_guide_decides_what_is_written_and_when_it_is_over(folder: Path, sampling: Sampling) -> None:
+    requests = [request._replace(messages=request.question) for request in prompts(12)]
+    free = answered(folder, sampling, requests, 5)
+    letters = Counter("".join(answer.text for answer in free.values())).most_common()
+    guide = Without(letters[0][0], letters[1][0])
+    guided = answered(folder, sampling, [request._replace(guide=guide) for request in requests], 5)
+    for answer in guided.values():
+        assert guide.letters not in answer.text
+        assert guide.end not in answer.text[:-1]
+        assert answer.finish == ("length" if answer.completion_tokens == 24 and guide.end not in answer.text else "")
+    assert any(answer.text.endswith(guide.end) for answer in guided.values())
+    alone = answered(folder, sampling, [requests[3]._replace(guide=guide)], 1)
+    assert alone[requests[3].key] == guided[requests[3].key]
+
+
+def test_a_guide_that_allows_everything_changes_nothing(folder: Path) -> None:
+    requests = prompts(8)
+    guided = [request._replace(guide=Without("", "")) for request in requests]
+    assert answered(folder, WARM, guided, 3) == answered(folder, WARM, requests, 3)
 
 
 def test_requests_are_taken_as_they_are_worked_on(folder: Path) -> None:

@@ -260,6 +260,27 @@ def test_an_answer_that_utf8_cannot_hold_is_repaired_and_read_again_alike(tmp_pa
     assert made(tmp_path, backend) == result and not backend.asked
 
 
+@pytest.mark.parametrize(("backend", "guided"), [("local", True), ("local", False), ("openai", True)])
+def test_the_local_model_alone_is_guided_if_that_is_asked(tmp_path: Path, backend: str, guided: bool) -> None:
+    seen: list[bool] = []
+
+    class Watching(ToyBackend):
+        def answers(self, requests: Any) -> Iterator[Any]:
+            return super().answers(seen.append(request.guide is not None) or request for request in requests)
+
+    watching = Watching()
+    watching.name = backend
+    made(tmp_path, watching, local={"guided": guided})
+    assert set(seen) == {backend == "local" and guided}
+
+
+def test_an_answer_that_was_guided_is_not_taken_for_one_that_was_not(tmp_path: Path) -> None:
+    made(tmp_path)
+    backend = ToyBackend()
+    made(tmp_path, backend, local={"guided": False})
+    assert len(backend.asked) == 8
+
+
 def test_the_report_tells_tokens_cost_and_reasons(tmp_path: Path) -> None:
     making = maker(tmp_path, ToyBackend(moody), price=Price(prompt=1.0, completion=2.0), tuples={"nli": 4})
     with making.ledger:

@@ -202,6 +202,55 @@ def test_a_server_that_fails_costs_no_answer(
     assert len(ledger(folder)) == 9
 
 
+def test_a_corpus_and_exemplars_that_fall_short_are_told_together(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, server, anchors={"min_words": 30, "max_words": 40}, exemplars={"count": 90})
+    with pytest.raises(DataError) as error:
+        run(folder, monkeypatch)
+    told = str(error.value)
+    assert "none of its 120 sentences can be asked about: 120 have not 30 to 40 words (synthesis.anchors)" in told
+    assert "exemplars for positive of pattern nli" in told and "exemplars for negative of pattern nli" in told
+    assert not server.calls
+
+
+def test_of_a_corpus_too_small_for_the_quota_the_keys_to_change_are_told(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project(tmp_path, server)
+    rows = [sentence._asdict() for sentence in SENTENCES[1:11]]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "data/corpus/train.parquet")
+    run(folder, monkeypatch)
+    told = capsys.readouterr().out
+    assert "no sentence is left to ask about for all 60: widen synthesis.anchors" in told
+    assert "will refuse fewer than validation.tuples.min_rows, 100" in told
+    server.behave = lambda call: said("Sorry, no.")
+    (folder / "answers/nli.jsonl").unlink()
+    with pytest.raises(
+        CseflowError, match=r"came of 10 sentences and .*: chatter 40; widen synthesis\.filters\.chatter"
+    ):
+        run(folder, monkeypatch)
+
+
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(
+    tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = project(tmp_path, server)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(DataError, match=r"No space left on device.*same command again"),
+    ):
+        patched.setattr(pq, "write_table", full)
+        run(folder, monkeypatch)
+    calls = len(server.calls)
+    run(folder, monkeypatch)
+    assert len(server.calls) == calls and (folder / "data/tuples/nli.parquet").is_file()
+
+
 def test_no_sentence_that_denies_something_is_asked_about(
     tmp_path: Path, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

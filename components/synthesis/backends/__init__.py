@@ -8,6 +8,18 @@ from components.text import well_formed
 Messages = tuple[tuple[str, str], ...]  # (role of the chat, content)
 
 
+class Guide(Protocol):
+    """What an answer may become, asked while it is written; `text` is the answer so far, its beginning included."""
+
+    def allows(self, text: str, ended: bool) -> bool:
+        """Whether an answer may go on as `text`, or end with it; else another token is drawn."""
+        ...
+
+    def over(self, text: str) -> bool:
+        """Whether the answer ends here, for nothing that may follow would be read, or make it good."""
+        ...
+
+
 class Request(NamedTuple):
     """One chat prompt to be answered.
 
@@ -16,11 +28,13 @@ class Request(NamedTuple):
         messages: (role, content) in order, the last by the user; a last one by the assistant is the answer's beginning,
             which the model goes on from.
         seed: of sampling.
+        guide: of the answer, for a backend that draws its tokens itself; others pass it over.
     """
 
     key: str
     messages: Messages
     seed: int
+    guide: Guide | None = None
 
     @property
     def opening(self) -> str:

@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.hardware import native_bf16
-from components.synthesis.backends import LENGTH, Answer, Messages, Request
+from components.synthesis.backends import LENGTH, Answer, Guide, Messages, Request
 from components.synthesis.backends.local.attention import NAME, Cache, Prefix, Step
 from components.synthesis.backends.local.folder import model_folder
 from components.synthesis.backends.local.packed import pack
@@ -24,6 +24,8 @@ from components.synthesis.backends.local.sampling import draw
 PORTION = 512  # tokens that are read at a time: enough for the matrix products, few enough for the caches
 TOGETHER = 4  # new prompts are read when there are as many as this part of a batch
 HEADS = 8  # beginnings of prompts that are kept
+REDRAWS = 8  # of one token that a request's guide does not allow
+FAR = 6.0  # below the likeliest token's logit, in units of the temperature: what is left is no word that fits
 
 
 class _Row(NamedTuple):
@@ -191,14 +193,20 @@ class LocalBackend:
     def _advance(self, cache: Cache, rows: list[_Row], first: int, logits: Tensor) -> list[Answer]:
         """Draw a token for the rows from `first` on; those that end leave `rows`, the last ones taking their places."""
         uniforms = torch.tensor(np.array([row.uniforms[len(row.answer)] for row in rows[first:]]))
-        drawn = draw(logits, uniforms.to(logits.device), self._sampling.temperature, self._sampling.top_p)
-        for row, token in zip(rows[first:], drawn.tolist(), strict=True):
+        uniforms = uniforms.to(logits.device)
+        drawn = draw(logits, uniforms, self._sampling.temperature, self._sampling.top_p)
+        for at, (row, token) in enumerate(zip(rows[first:], drawn.tolist(), strict=True)):
+            if row.request.guide is not None:
+                token = self._guided(row, row.request.guide, token, logits[at : at + 1], uniforms[at : at + 1])
             row.answer.append(token)
         finished = []
         for place in reversed(range(first, len(rows))):
             row = rows[place]
-            if row.answer[-1] in self._ends or len(row.answer) == self._sampling.max_tokens:
-                finished.append(self._answer(row))
+            whole = row.answer[-1] in self._ends
+            if row.request.guide is not None and not whole:
+                whole = row.request.guide.over(self._text(row.request, row.answer))
+            if whole or len(row.answer) == self._sampling.max_tokens:
+                finished.append(self._answer(row, whole))
                 last = len(rows) - 1
                 if place != last:
                     cache.swap(last, place)
@@ -206,10 +214,24 @@ class LocalBackend:
                 rows.pop()
         return finished
 
-    def _answer(self, row: _Row) -> Answer:
-        text = row.request.opening + self._tokenizer.decode(row.answer, skip_special_tokens=True)
-        finish = "" if row.answer[-1] in self._ends else LENGTH
-        return Answer(row.request.key, text, len(row.prompt), len(row.answer), finish)
+    def _guided(self, row: _Row, guide: Guide, token: int, logits: Tensor, uniforms: Tensor) -> int:
+        """`token`, or what the same draw gives without those that the guide does not allow; an end if nothing fits."""
+        lowest = float(logits.max()) - FAR * (self._sampling.temperature or 1.0)
+        for _ in range(REDRAWS):
+            if guide.allows(self._text(row.request, [*row.answer, token]), token in self._ends):
+                return token
+            logits[0, token] = -torch.inf
+            token = int(draw(logits, uniforms, self._sampling.temperature, self._sampling.top_p))
+            if logits[0, token] < lowest:
+                break
+        return min(self._ends, default=token)
+
+    def _text(self, request: Request, answer: list[int]) -> str:
+        return request.opening + str(self._tokenizer.decode(answer, skip_special_tokens=True))
+
+    def _answer(self, row: _Row, whole: bool) -> Answer:
+        text = self._text(row.request, row.answer)
+        return Answer(row.request.key, text, len(row.prompt), len(row.answer), "" if whole else LENGTH)
 
 
 def _portions(new: list[_Row]) -> Iterator[list[_Row]]:
