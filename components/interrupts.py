@@ -34,12 +34,13 @@ def ends_on_signals() -> Iterator[None]:
         number = os.read(reader, 1)[0]
         if number == 0:
             return
+        end = time.monotonic() + END_SECONDS
         if not left.wait(AGAIN_SECONDS):
             again.set()
             signal.pthread_kill(main, number)
             left.wait(END_SECONDS - AGAIN_SECONDS)
         if left.is_set():
-            time.sleep(END_SECONDS)  # the interpreter ends, and this thread with it
+            time.sleep(max(0.0, end - time.monotonic()))  # the interpreter ends, and this thread with it
         else:
             with suppress(OSError):  # the terminal may be gone
                 os.write(2, INTERRUPTED.encode())

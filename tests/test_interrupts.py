@@ -51,6 +51,12 @@ def test_the_status_names_the_signal(number: signal.Signals, status: int, tmp_pa
     assert interrupted(WORK["plain"], tmp_path / "mark", number)[0] == status
 
 
+def test_an_interpreter_that_ends_slowly_is_cut_short(tmp_path: Path) -> None:
+    code = "    import atexit; atexit.register(time.sleep, 30)\n    work()"
+    status, _, seconds = interrupted(code, tmp_path / "mark", signal.SIGTERM)
+    assert status == 143 and seconds < 15
+
+
 def test_it_ends_with_its_terminal(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     mark = tmp_path / "mark"

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,29 @@ def test_an_unreachable_server_is_one_sentence(home: Path) -> None:
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: no Prefect server answers at http://127.0.0.1:{port}/api (")
+
+
+class Health(BaseHTTPRequestHandler):
+    """What of a Prefect server answers whether it is there."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/api/health" else 404)
+        self.end_headers()
+        self.wfile.write(b"true")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_profiles_server_is_the_one_that_counts(home: Path) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/api"
+        with_profile(home, url)
+        asked = f"{ASK}; from flows.orchestration import api_url; sys.stdout.write(api_url())"
+        done = python(home, asked, no_proxy="127.0.0.1")
+        server.shutdown()
+    assert done.stdout == f"True{url}", done.stderr
 
 
 def test_a_server_of_ours_that_is_gone_is_done_without(home: Path) -> None:
