@@ -8,6 +8,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from components.config import load_params, variant_settings
+from components.config.evaluation import metric_names
 from components.training.model import ContrastiveModel
 from components.training.run import TrainingSummary, train
 from tests.project import REPOSITORY, make_project
@@ -38,6 +39,9 @@ def test_every_variant_trains_with_finite_figures(miniature: Path, tmp_path: Pat
     terms = {f"train/{term.term}" for term in VARIANTS[name].objective}
     assert outcome.steps == (2 if terms else 0)
     assert terms <= curves.keys()
+    assert curves.keys() <= set(
+        metric_names(load_params().evaluation, [term.term for term in VARIANTS[name].objective])
+    )
     assert all(math.isfinite(value) for values in curves.values() for value in values)
 
 
