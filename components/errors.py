@@ -36,7 +36,10 @@ INTERRUPTED = "interrupted: what was finished is kept; run the same command agai
 
 
 FULL = "error: the disk is full: make room, then run the same command again; what was finished is kept\n"
-FULL_WORDS = ("No space left on device", "Disk quota exceeded", "disk is full", "PytorchStreamWriter failed writing")
+FULL_WORDS = (
+    *("No space left on device", "Disk quota exceeded", "disk is full"),
+    *("PytorchStreamWriter failed writing", "unexpected pos", "basic_ios::clear: iostream error"),  # torch.save's
+)
 
 
 def disk_is_full(error: BaseException | None) -> bool:

@@ -27,7 +27,11 @@ def _library() -> None:
     raise ValueError("I/O error: No space left on device (os error 28)")  # as safetensors says it
 
 
-@pytest.mark.parametrize("fails", [_wrapped, _quota, _database, _library])
+def _checkpoint() -> None:
+    raise RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 46905664 vs 46905552")  # torch.save
+
+
+@pytest.mark.parametrize("fails", [_wrapped, _quota, _database, _library, _checkpoint])
 def test_a_full_disk_is_one_sentence(fails, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(SystemExit) as ended, exit_on_error():
         fails()
