@@ -15,13 +15,18 @@ from components.config.evaluation import Evaluation
 from components.config.training import Recipe
 from components.config.variants import Composition, Part
 from components.hardware import effective_precision
+from components.paths import views_of
 
 
 class TokenSettings(Section):
-    """What training reads of section `augmentation`: the view of kind `identity`, and the length of a tuple's texts."""
+    """What training reads of section `augmentation`: the view of kind `identity`, and the length of a tuple's texts.
+
+    `views` is the folder of the views made with the encoder's tokenizer.
+    """
 
     identity: str
     max_length: int
+    views: str
 
 
 class SourcePin(Section):
@@ -60,7 +65,11 @@ class RunSettings(Section):
             variant=settings.variant.composition,
             encoder=settings.encoder,
             training=settings.training.recipe(effective_precision(settings.training.precision)),
-            tokens=TokenSettings(identity=params.augmentation.identity, max_length=params.augmentation.max_length),
+            tokens=TokenSettings(
+                identity=params.augmentation.identity,
+                max_length=params.augmentation.max_length,
+                views=views_of(settings.encoder.source, params.encoder.source).as_posix(),
+            ),
             evaluation=params.evaluation,
         )
 

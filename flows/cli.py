@@ -179,8 +179,14 @@ def _join(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     import tempfile
 
-    from components.evaluation.evaluate import run
+    from components import paths
+    from components.config import load_params
+    from components.config.load import PARAMS
+    from components.evaluation.evaluate import find_tasks, run
+    from components.graph.fresh import require_fresh_stages
 
+    if PARAMS.is_file() and paths.STS in find_tasks(chosen.tasks, chosen.senteval).values():
+        require_fresh_stages(load_params(), ["sts"])
     with tempfile.TemporaryDirectory(prefix="cseflow-") as folder:
         model = chosen.model
         if model.startswith("models:/"):

@@ -5,15 +5,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from components.augmentation.shards import ViewShards, view_shards
+from components.augmentation.shards import ViewShards, finished, make_view, view_names, view_shards
 from components.config import Params, load_params
 from components.corpus.shards import Shard, shards_of
 from components.errors import DataError, UnreachableError
-from components.paths import CORPUS, SOURCES, VIEWS
+from components.graph.plan import Demand
+from components.paths import CORPUS, SOURCES, views_of
 from components.processes import usable_cores
-from components.synthesis.tuples import PATTERNS
 from components.tracking.lineage import data_version
 from flows.hosted import begin
 from flows.orchestration import deployed, flow, network_task, run_logger, task
@@ -21,6 +21,7 @@ from flows.parameters import Profile
 from flows.steps import alone_with_dvc
 
 if TYPE_CHECKING:
+    from prefect.futures import PrefectFuture
     from prefect_dask import DaskTaskRunner
 
 SHARDS_PER_TASK = 64  # of a view: a million sentences
@@ -85,7 +86,7 @@ def make(command: list[str]) -> None:
 
 @flow(name="shards")
 def on_dask() -> None:
-    """The stages corpus, tokens, augmentation and synthesize, their shards as tasks."""
+    """The stages corpus, views and synthesize, their shards as tasks."""
     from prefect.futures import wait
 
     params, root = load_params(), Path.cwd()
@@ -93,17 +94,13 @@ def on_dask() -> None:
         shards = shards_of(root / SOURCES / "corpus", root / CORPUS, params.corpus, params.seed)
         wait([corpus_shard.prefect.submit(shard) for shard in shards])
     make(["repro", "corpus"])
-    identity = params.augmentation.identity
-    if _stale("tokens"):
-        _views([identity], params, root)
-    make(["repro", "tokens"])
-    stale = _stale("augmentation")
-    _views([name for name in params.augmentation.views if f"augmentation@{name}" in stale], params, root)
-    make(["repro", "augmentation"])
+    if _stale("views"):
+        _views(params, root)
+    make(["repro", "views"])
     if (shares := params.dask.synthesis_shares) > 1:
         make(["repro", "nli", "sts"])
         stale = _stale("synthesize")
-        patterns = [pattern for pattern in PATTERNS if f"synthesize@{pattern}" in stale]
+        patterns = [pattern for pattern in Demand.of(params).tuples if f"synthesize@{pattern}" in stale]
         asked = [
             synthesis_share.prefect.submit(root, pattern, k + 1, shares) for pattern in patterns for k in range(shares)
         ]
@@ -140,24 +137,37 @@ def synthesis_share(root: Path, pattern: str, number: int, of: int) -> None:
     run_logger().info(done.stdout.strip())
 
 
-def _views(names: list[str], params: Params, root: Path) -> None:
-    """Make the shards of the views `names`, of both splits."""
+def _views(params: Params, root: Path) -> None:
+    """Make the shards of all views that are not up to date, after the identity's, which the others are made from."""
     from prefect.futures import wait
 
-    futures = []
-    for name in names:
+    identity = params.augmentation.identity
+    rest: list[tuple[str, Params, dict[str, Any]]] = []
+    for source, needed in Demand.of(params).views.items():
+        own = params.model_copy(update={"encoder": params.encoder.model_copy(update={"source": source})})
         for split in ("train", "heldout"):
-            shards = view_shards(
-                name,
-                params,
-                corpus=root / CORPUS / f"{split}.parquet",
-                sources=root / SOURCES,
-                views=root / VIEWS / split,
-            )
-            for first in range(0, len(shards), SHARDS_PER_TASK):
-                indices = list(range(first, min(first + SHARDS_PER_TASK, len(shards))))
-                futures.append(some_view_shards.prefect.submit(shards, indices))
-    wait(futures)
+            folder = root / views_of(source, params.encoder.source) / split
+            places: dict[str, Any] = {
+                "corpus": root / CORPUS / f"{split}.parquet",
+                "sources": root / SOURCES,
+                "views": folder,
+            }
+            wait(_shards(identity, own, places))
+            make_view(identity, own, **places)  # puts them together
+            rest += [(name, own, places) for name in view_names(params, source, needed, folder) if name != identity]
+    wait([future for view in rest for future in _shards(*view)])
+
+
+def _shards(name: str, params: Params, places: dict[str, Any]) -> "list[PrefectFuture[None]]":
+    """Tasks for the shards of a view; none where it is up to date."""
+    shards = view_shards(name, params, **places)
+    if finished(shards, places["views"] / name) is not None:
+        return []
+    firsts = range(0, len(shards), SHARDS_PER_TASK)
+    return [
+        some_view_shards.prefect.submit(shards, list(range(first, min(first + SHARDS_PER_TASK, len(shards)))))
+        for first in firsts
+    ]
 
 
 def workers(scheduler: str) -> "DaskTaskRunner":

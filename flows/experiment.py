@@ -12,6 +12,7 @@ from components import paths
 from components.config import Params, load_params, variant_settings
 from components.config.base import Seed
 from components.errors import ConfigError, CseflowError
+from components.graph.fresh import require_fresh
 from components.runs.run import Run
 from components.tracking import tags
 from components.tracking.delivery import deliver
@@ -68,7 +69,8 @@ def experiment(
     params = load_params(profile=profile)
     names = list(dict.fromkeys([params.experiment.reference, *(variants or params.experiment.variants)]))
     runs = [Run(params, name, seed, {}) for name in names for seed in seeds_of(params, name, seeds)]
-    require_data_version(data_version, profile)
+    require_data_version(data_version)
+    require_fresh(params, names)
     if deployed():
         require_data(path for run in runs for path in [*run.training_data, *run.evaluation_data])
     parent, finished = _open_parent(runs)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from components.errors import CseflowError, DataError, UnreachableError
 from components.processes import end_with_parent
 from components.tracking import tags
@@ -57,12 +55,11 @@ def begin() -> None:
         run_logger().warning("crashed once: going on from what is on disk")
 
 
-def require_data_version(version: str | None, profile: str | None) -> None:
+def require_data_version(version: str | None) -> None:
     """See that this folder's dvc.lock is the one that was asked for; None asks for nothing.
 
     Args:
         version: `components.tracking.lineage.data_version` of it.
-        profile: which it must have been made under.
 
     Raises:
         DataError: it isn't.
@@ -72,13 +69,6 @@ def require_data_version(version: str | None, profile: str | None) -> None:
         raise DataError(
             f"the data version asked for is {version}, but {_here()} has {have}: bring the dvc.lock that was meant and "
             "its data there (git pull, dvc pull), or ask for that version"
-        )
-    if profile is None:
-        return
-    stages = YAML(typ="safe").load(Path("dvc.lock"))["stages"].values()
-    if not any(f"profiles/{profile}.yaml" in stage.get("params", {}) for stage in stages):
-        raise DataError(
-            f"the data in {_here()} were not made under profile {profile!r}: run the flow `data` with it first"
         )
 
 

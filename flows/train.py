@@ -5,6 +5,7 @@ from pathlib import Path
 from components.config import load_params
 from components.config.base import Seed
 from components.errors import UnreachableError
+from components.graph.fresh import require_fresh
 from components.runs.run import Run
 from components.tracking import tags
 from components.tracking.delivery import Delivered
@@ -40,7 +41,8 @@ def train(
     run = Run(
         load_params(profile=profile), variant, seed, overrides.model_dump(exclude_unset=True) if overrides else {}
     )
-    require_data_version(data_version, profile)
+    require_data_version(data_version)
+    require_fresh(run.params, [variant])
     if deployed():
         require_data([*run.training_data, *run.evaluation_data])
     again = tries() > 1

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,8 +22,16 @@ from numpy.random import Generator, Philox, SeedSequence
 
 from components.augmentation.tokens import Tokens, tokenise, tokenise_words
 from components.augmentation.views import span_mask, token_cutoff, token_shuffle, word_repetition
+from components.code import code_digests
 from components.config import Params
-from components.config.augmentation import Identity, SpanMask, TokenCutoff, TokenShuffle, WordRepetition
+from components.config.augmentation import (
+    Identity,
+    SpanMask,
+    TokenCutoff,
+    TokenShuffle,
+    WordRepetition,
+    view_columns,
+)
 from components.errors import ConfigError, DataError
 from components.files import file_digest, folder_written_whole, written_whole
 from components.paths import CORPUS, SOURCES, VIEWS
@@ -35,6 +43,8 @@ if TYPE_CHECKING:
 
 CHUNK = 16384  # sentences; part of what a seed means, so never fitted to the machine
 SUMMARY = "_summary.json"  # the underscore keeps it from those who read the folder as one Parquet table
+MADE_FROM = "_made_from.json"  # by which a view that is up to date is told; DVC does not heed it, see .dvcignore
+SPECIAL_TOKENS = {TokenCutoff: "pad_token_id", SpanMask: "mask_token_id"}  # what a kind of view puts in
 WORD_STARTS = "word_starts"  # beside the identity's tokens, where some view repeats whole words
 
 Derived = WordRepetition | TokenShuffle | TokenCutoff | SpanMask
@@ -81,7 +91,7 @@ def make_view(
     Columns: `id` int64 and `<name>` list<int32>, content tokens without special ones; a span mask has `<name>_near` and
     `<name>_far` instead, both null where a sentence is too short for three different views. The same seed, input and
     chunk give the same bytes, on any number of cores. The finished shards of an interrupted call, or of other machines,
-    are used if their input was the same, and thrown away if not.
+    are used if their input was the same, and thrown away if not. A whole view of the same input stays.
 
     Returns:
         The summary: rows, left_out (rows that are null), mean_length (tokens, by column); for the identity also
@@ -92,6 +102,8 @@ def make_view(
         DataError: the input is missing, empty, or not what the stage before writes.
     """
     shards = view_shards(name, params, corpus=corpus, sources=sources, views=views, chunk=chunk)
+    if (summary := finished(shards, views / name)) is not None:
+        return summary
     # The tokenizer itself takes all cores, so its shards go one after the other. For the rest threads are enough:
     # reading, numpy on whole arrays and writing all leave the interpreter to each other.
     threads = 1 if isinstance(shards, _IdentityShards) else usable_cores()
@@ -99,10 +111,9 @@ def make_view(
         for rows in pool.map(shards.make, range(len(shards))):
             progress.update(rows)
     if isinstance(shards, _IdentityShards):
-        special = {key: getattr(shards.tokenizer, key) for key in ("pad_token_id", "mask_token_id")}
+        special = {key: getattr(shards.tokenizer, key) for key in SPECIAL_TOKENS.values()}
         return _finish(shards.work, views / name, [name], special)
-    columns = [f"{name}_near", f"{name}_far"] if isinstance(params.augmentation.views[name], SpanMask) else [name]
-    return _finish(shards.work, views / name, columns, {})
+    return _finish(shards.work, views / name, view_columns(name, params.augmentation.views[name]), {})
 
 
 def view_shards(
@@ -207,16 +218,25 @@ class _DerivedShards:
 def _derived_shards(name: str, spec: Derived, params: Params, views: Path) -> _DerivedShards:
     identity = params.augmentation.identity
     source = views / identity
-    try:
-        special = json.loads((source / SUMMARY).read_text())
-    except FileNotFoundError:
-        raise DataError(f"{source} is missing; make it with: dvc repro tokens") from None
-    for kind, key in ((TokenCutoff, "pad_token_id"), (SpanMask, "mask_token_id")):
-        if isinstance(spec, kind) and special[key] is None:
-            raise ConfigError(f"view {name!r} needs a {key}, which this encoder's tokenizer lacks; drop the view")
+    special = _special(source)
+    key = SPECIAL_TOKENS.get(type(spec))
+    if key is not None and special[key] is None:
+        raise ConfigError(
+            f"view {name!r} needs a {key}, which the tokenizer of source {params.encoder.source!r} lacks; drop the "
+            "view and the variants that train on it, or leave those out of experiment.variants"
+        )
     shards = sorted(source.glob("part-*.parquet"))
     work = _work_folder(views, name, [spec.model_dump(), params.seed, *map(file_digest, shards)])
     return _DerivedShards(name, work, special["rows"], spec, identity, shards, special, params.seed)
+
+
+def _special(identity: Path) -> dict[str, Any]:
+    """The summary of the view in folder `identity`, with its tokenizer's special tokens."""
+    try:
+        summary: dict[str, Any] = json.loads((identity / SUMMARY).read_text())
+    except FileNotFoundError:
+        raise DataError(f"{identity} is missing; make it with: dvc repro views") from None
+    return summary
 
 
 def _rows(corpus: Path, first: int, count: int) -> pa.Table:
@@ -272,8 +292,8 @@ def _tokenizer(encoder: Path) -> "PreTrainedTokenizerBase":
 
 def _work_folder(views: Path, name: str, inputs: Iterable[Any]) -> Path:
     """Where the shards gather until they are all there; those of other inputs, or of other code, are removed."""
-    code = [file_digest(path) for path in sorted(Path(__file__).parent.glob("*.py"))]
-    fingerprint = hashlib.sha256(json.dumps([*inputs, *code]).encode()).hexdigest()[:16]
+    code = code_digests([__name__], ["components.config"])
+    fingerprint = hashlib.sha256(json.dumps([*inputs, code]).encode()).hexdigest()[:16]
     work = views / f".{name}.work" / fingerprint
     if work.parent.exists():
         for other in work.parent.iterdir():
@@ -296,11 +316,48 @@ def _finish(work: Path, out: Path, columns: list[str], more: dict[str, Any]) -> 
         for column in columns:
             totals[column] += pc.sum(pc.list_value_length(table[column])).as_py() or 0
     means = {column: round(total / present, 3) if present else None for column, total in totals.items()}
+    digests = {shard.name: file_digest(shard) for shard in sorted(work.glob("part-*.parquet"))}
+    (work / MADE_FROM).write_text(json.dumps({"input": work.name, "shards": digests}, indent=2) + "\n")
     summary = {"rows": rows, "left_out": rows - present, "mean_length": means, **more}
     (work / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n")
     with folder_written_whole(out) as aside:
         work.rename(aside)
     work.parent.rmdir()
+    return summary
+
+
+def view_names(params: Params, source: str, needed: Collection[str], folder: Path) -> Iterator[str]:
+    """The views to make, one by one, with the tokenizer of `source`, that of kind identity first.
+
+    Of the section `encoder`'s all are made, but those that nobody needs and whose token the tokenizer lacks; of others
+    those that are needed.
+
+    Args:
+        folder: where the view of kind identity, which tells of the tokenizer, lies once it is made.
+
+    Raises:
+        DataError: it isn't made when the second view is asked for.
+    """
+    identity = params.augmentation.identity
+    yield identity
+    special = _special(folder / identity)
+    for name, view in params.augmentation.views.items():
+        lacks = type(view) in SPECIAL_TOKENS and special[SPECIAL_TOKENS[type(view)]] is None
+        if name != identity and (name in needed or (source == params.encoder.source and not lacks)):
+            yield name
+
+
+def finished(shards: ViewShards, out: Path) -> dict[str, Any] | None:
+    """The summary of the view in `out` where it is that of `shards`, whole; what was begun of it is then removed."""
+    try:
+        summary: dict[str, Any] = json.loads((out / SUMMARY).read_text())
+        files = {path.name: file_digest(path) for path in out.glob("part-*.parquet")}
+        same = json.loads((out / MADE_FROM).read_text()) == {"input": shards.work.name, "shards": files}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    if not same:
+        return None
+    shutil.rmtree(shards.work.parent)
     return summary
 
 

@@ -51,6 +51,11 @@ class SpanMask(Section):
 View = Annotated[Identity | WordRepetition | TokenShuffle | TokenCutoff | SpanMask, Field(discriminator="kind")]
 
 
+def view_columns(name: str, view: View) -> list[str]:
+    """The columns of a view with tokens: a span mask has two."""
+    return [f"{name}_near", f"{name}_far"] if isinstance(view, SpanMask) else [name]
+
+
 class Augmentation(Section):
     """`max_length` is in tokens, special ones included; a sentence is cut to it before any view is made.
 

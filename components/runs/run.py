@@ -11,6 +11,7 @@ from typing import Any
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
 from components.errors import CseflowError
+from components.graph.fresh import require_fresh
 from components.runs.specify import evaluation_paths, specify, training_paths
 from components.spec import RunSpec
 from components.synthesis.report import figures
@@ -56,7 +57,8 @@ class Run:
     @cached_property
     def training_data(self) -> list[str]:
         """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
-        return training_paths(self.settings.variant.parts(self.params.augmentation.identity))
+        parts = self.settings.variant.parts(self.params.augmentation.identity)
+        return training_paths(parts, paths.views_of(self.settings.encoder.source, self.params.encoder.source))
 
     @cached_property
     def evaluation_data(self) -> list[str]:
@@ -103,6 +105,7 @@ class Run:
         Raises:
             CseflowError: the data have not passed, are missing, or training diverged. The MLflow run is then FAILED.
         """
+        require_fresh(self.params, [self.variant])
         for kind, files in self.needed.items():
             require_passed(kind, files)
         lock = self.folder.with_name(f".{self.folder.name}.lock")

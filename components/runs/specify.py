@@ -40,19 +40,22 @@ def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str,
     return RunSpec(
         **dict(read),
         sources={name: _pin(params, name) for name in sorted(set(sources))},
-        training_data=data_versions(training_paths(read.parts)),
+        training_data=data_versions(training_paths(read.parts, Path(read.tokens.views))),
         evaluation_data=data_versions(evaluation_paths(params.evaluation)),
         code=code_digest(),
         libraries={name: version(name) for name in LIBRARIES},
     )
 
 
-def training_paths(parts: Iterable[Part]) -> list[str]:
-    """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs."""
+def training_paths(parts: Iterable[Part], views: Path = paths.VIEWS) -> list[str]:
+    """Paths, as dvc.lock has them, of what is trained on or, untrained, measured as held-out pairs.
+
+    `views` is the folder of the views made with the encoder's tokenizer.
+    """
     found: list[Path] = []
     for part in parts:
         if part.set == "corpus":
-            found += [view_folder(c, split) for split in ("train", "heldout") for c in columns_of(part.roles)]
+            found += [view_folder(c, split, views) for split in ("train", "heldout") for c in columns_of(part.roles)]
         else:
             found.append(tuple_file(part.set))
     return [str(path) for path in dict.fromkeys(found)]

@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.config import Params, load_params
-from components.errors import CseflowError, DataError, exit_on_error
+from components.errors import ConfigError, CseflowError, DataError, exit_on_error
 from components.files import written_whole
+from components.graph.plan import Demand
 from components.paths import ANSWERS, SOURCES, TUPLES
 from components.progress import Progress
 from components.synthesis.backends.choose import backend_of
@@ -56,13 +57,29 @@ def main() -> None:
         help="ask about every N-th sentence from the K-th on, for 1/N of the tuples; dvc repro then puts them together",
     )
     chosen = parser.parse_args()
+    params = load_params()
+    if chosen.pattern not in params.synthesis.tuples and (chosen.dry_run or chosen.share.of > 1):
+        raise ConfigError(f"synthesis.tuples asks for no {chosen.pattern}; add how many tuples are wanted")
+    if not chosen.dry_run and chosen.pattern not in Demand.of(params).tuples:
+        _leave_empty(chosen.pattern)
+        return
     with Ledger(ANSWERS, chosen.pattern, chosen.share) as ledger:
         if chosen.share.of > 1:
-            _ask(chosen.pattern, load_params(), ledger, chosen.share)
+            _ask(chosen.pattern, params, ledger, chosen.share)
         elif chosen.dry_run:
-            _dry_run(chosen.pattern, load_params(), ledger, chosen.dry_run)
+            _dry_run(chosen.pattern, params, ledger, chosen.dry_run)
         else:
-            _synthesize(chosen.pattern, load_params(), ledger)
+            _synthesize(chosen.pattern, params, ledger)
+
+
+def _leave_empty(pattern: str) -> None:
+    """The stage's outputs without a tuple, for nobody trains on any: no LLM is asked."""
+    path = TUPLES / f"{pattern}.parquet"
+    with written_whole(path) as aside:
+        pq.write_table(SCHEMA.empty_table(), aside)
+    with written_whole(path.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps({"wanted": 0}) + "\n")
+    sys.stdout.write(f"{path}: empty, no variant of experiment.variants trains on tuples of pattern {pattern}\n")
 
 
 def _share(text: str) -> Share:

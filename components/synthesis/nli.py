@@ -15,11 +15,11 @@ from components.config import load_params
 from components.config.sources import Source
 from components.errors import DataError, exit_on_error
 from components.files import folder_written_whole
+from components.graph.plan import NLI_SOURCE, Demand
 from components.paths import NLI, SOURCES
 from components.synthesis.tuples import SCHEMA
 from components.text import well_formed
 
-SOURCE = "nli"  # entry of `sources`; a profile need not have it
 # Gao et al. 2021, section 4: the file's columns, and what they are here.
 COLUMNS = {"sent0": "anchor", "sent1": "positive", "hard_neg": "negative"}
 
@@ -99,9 +99,9 @@ def make_nli(sources: Mapping[str, Source], fetched: Path = SOURCES, into: Path 
         DataError: as `nli_triplets`; what stood at `into` is left as it was.
     """
     with folder_written_whole(into) as aside:
-        if SOURCE not in sources:
+        if NLI_SOURCE not in sources:
             return 0
-        table = nli_triplets(_file_of(fetched / SOURCE))
+        table = nli_triplets(_file_of(fetched / NLI_SOURCE))
         pq.write_table(table, aside / "train.parquet", compression="zstd")
         return int(table.num_rows)
 
@@ -117,8 +117,8 @@ def _file_of(folder: Path) -> Path:
     if len(tables) != 1:
         held = ", ".join(path.name for path in files[:5]) or "no file"
         raise DataError(
-            f"{folder} holds {held}, and one CSV file is needed: run `dvc repro fetch`, and see sources.{SOURCE} in "
-            "params.yaml"
+            f"{folder} holds {held}, and one CSV file is needed: run `dvc repro fetch`, and see "
+            f"sources.{NLI_SOURCE} in params.yaml"
         )
     return tables[0]
 
@@ -127,8 +127,10 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m components.synthesis.nli", description="NLI triplets of the source `nli` to data/nli"
     ).parse_args()
-    count = make_nli(load_params().sources)
-    sys.stdout.write(f"{NLI}: {count:,} triplets\n" if count else f"{NLI}: empty, params.yaml has no source `nli`\n")
+    params = load_params()
+    count = make_nli(params.sources if Demand.of(params).nli else {})
+    told = f"{count:,} triplets" if count else "empty, no variant of experiment.variants needs a source `nli`"
+    sys.stdout.write(f"{NLI}: {told}\n")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from components.errors import DataError
 from components.files import file_digest
+from components.graph.plan import PLANS
 from components.processes import usable_cores
 from components.tracking.journal import DatasetVersion
 
@@ -64,7 +65,8 @@ def hardware_tags() -> dict[str, str]:
 def data_versions(paths: Iterable[Path | str], lock: Path | str = "dvc.lock") -> dict[str, str]:
     """The md5 of each data set by its path, as dvc.lock has it: `….dir` for a folder.
 
-    Within a folder that is an output, a file has the md5 of its bytes, and a folder that of the whole output.
+    Within a folder that is an output, a file has the md5 of its bytes, and a folder that of its Parquet files' lines
+    `md5  name`, in order of name.
     Paths are relative to the repository's root, like those in dvc.lock.
 
     Raises:
@@ -78,10 +80,12 @@ def data_versions(paths: Iterable[Path | str], lock: Path | str = "dvc.lock") ->
 def data_version(lock: Path | str = "dvc.lock") -> str:
     """One digest of all data sets of dvc.lock: 32 hexadecimal digits over their paths and md5s, in order of path.
 
+    The plans of the stages, which tell of code and parameters, are no data.
+
     Raises:
         DataError: there is no lock.
     """
-    outs = sorted(_locked_outs(Path(lock)).items())
+    outs = sorted(item for item in _locked_outs(Path(lock)).items() if item[0] != PurePosixPath(PLANS))
     return hashlib.md5("".join(f"{md5}  {path}\n" for path, md5 in outs).encode(), usedforsecurity=False).hexdigest()
 
 
@@ -110,8 +114,13 @@ def _data_version(path: Path, outs: dict[PurePosixPath, str], lock: Path) -> str
     if output is not None:
         if not path.exists():
             raise DataError(f"{path} is missing: run dvc repro (or dvc checkout) to bring the data back")
-        return outs[output] if path.is_dir() else file_digest(path, "md5")
+        return _folder_version(path) if path.is_dir() else file_digest(path, "md5")
     raise DataError(f"{path} is no output of a stage in {lock}: run dvc repro, and name what dvc.yaml names")
+
+
+def _folder_version(folder: Path) -> str:
+    lines = "".join(f"{file_digest(path, 'md5')}  {path.name}\n" for path in sorted(folder.glob("*.parquet")))
+    return hashlib.md5(lines.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def _git(repository: Path | str, *arguments: str) -> str | None:

@@ -62,7 +62,7 @@ def require_tokens(encoder: SentenceEncoder, settings: RunSettings) -> None:
         DataError: the corpus or its views are missing.
     """
     source, identity, max_length = settings.encoder.source, settings.tokens.identity, settings.tokens.max_length
-    shard = min(view_folder(identity, "train").glob("part-*.parquet"))
+    shard = min(view_folder(identity, "train", Path(settings.tokens.views)).glob("part-*.parquet"))
     corpus = paths.CORPUS / "train.parquet"
     if not corpus.is_file():
         raise DataError(f"{corpus} is missing; run `dvc repro`")
@@ -70,9 +70,8 @@ def require_tokens(encoder: SentenceEncoder, settings: RunSettings) -> None:
     wanted = tokenise(_first_rows(corpus, "text"), encoder.tokenizer, max_length).lists()
     if made != wanted:
         raise ConfigError(
-            f"encoder.source: the tokens of {paths.VIEWS} are not those of {source!r} with augmentation.max_length "
-            f"{max_length}; views are made for the section encoder's source alone, so set it there, or give the "
-            "variant a source with the same tokenizer, and run `dvc repro`"
+            f"encoder.source: the tokens of {settings.tokens.views} are not those of {source!r} with "
+            f"augmentation.max_length {max_length}; name the variant in experiment.variants and run `dvc repro`"
         )
 
 

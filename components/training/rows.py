@@ -107,15 +107,17 @@ def columns_of(roles: Roles) -> list[str]:
     return list(dict.fromkeys(name for name in single if name is not None))
 
 
-def load_part(part: Part, tokenise: Tokenise, *, seed: int) -> PartRows:
+def load_part(part: Part, tokenise: Tokenise, *, seed: int, views: Path = paths.VIEWS) -> PartRows:
     """Open the columns that `part` names; `seed` draws the tuples that are kept from training.
+
+    `views` is the folder of the views made with the encoder's tokenizer, `components.paths.views_of` of its source.
 
     Raises:
         DataError: a file or column is missing, views disagree in length, or no row is left.
     """
     names = columns_of(part.roles)
     if part.set == "corpus":
-        train, heldout = _views(names, "train"), _views(names, "heldout")
+        train, heldout = _views(names, "train", views), _views(names, "heldout", views)
         return PartRows(part, train, _whole_rows(part, train, "train"), heldout, _whole_rows(part, heldout, "heldout"))
     texts = read_tuples(part.set, names)
     columns = {name: TextColumn(tokenise(texts[name])) for name in names}
@@ -126,8 +128,8 @@ def load_part(part: Part, tokenise: Tokenise, *, seed: int) -> PartRows:
     return PartRows(part, columns, np.sort(shuffled[kept:]), columns, np.sort(shuffled[:kept]))
 
 
-def _views(names: Sequence[str], split: str) -> dict[str, Column]:
-    views: dict[str, Column] = {name: StoredColumn(view_folder(name, split), name) for name in names}
+def _views(names: Sequence[str], split: str, root: Path) -> dict[str, Column]:
+    views: dict[str, Column] = {name: StoredColumn(view_folder(name, split, root), name) for name in names}
     lengths = {name: len(view) for name, view in views.items()}
     if len(set(lengths.values())) != 1:
         raise DataError(f"views of the {split} split differ in their number of rows ({lengths}); run `dvc repro`")
@@ -143,21 +145,24 @@ def _whole_rows(part: Part, columns: Mapping[str, Column], split: str) -> Rows:
     return rows
 
 
-def view_folder(column: str, split: str) -> Path:
-    """The folder of the view with this column; `span_mask_near` lies in that of `span_mask`.
+def view_folder(column: str, split: str, views: Path = paths.VIEWS) -> Path:
+    """The folder of the view with this column, in `views`; `span_mask_near` lies in that of `span_mask`.
 
     Raises:
         DataError: there is none, or it is broken.
     """
     for view in (column, column.rpartition("_")[0]):
-        folder = paths.VIEWS / split / view
+        folder = views / split / view
         first = next(iter(sorted(folder.glob("part-*.parquet"))), None) if view else None
         try:
             if first is not None and column in pq.read_schema(first).names:
                 return folder
         except pa.ArrowInvalid:
             raise DataError(f"{first} is broken: run dvc checkout, or dvc repro") from None
-    raise DataError(f"no view {column!r} under {paths.VIEWS / split}; run `dvc repro`")
+    raise DataError(
+        f"no view {column!r} under {views / split}; name a variant that trains on it in experiment.variants and run "
+        "`dvc repro`"
+    )
 
 
 def tuple_file(name: str) -> Path:

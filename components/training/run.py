@@ -73,7 +73,12 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
     if any(part.set == "corpus" for part in spec.parts):
         require_tokens(encoder, spec)
     parts = [
-        load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, spec.tokens.max_length), seed=spec.data_seed)
+        load_part(
+            part,
+            lambda texts: tokenise(texts, encoder.tokenizer, spec.tokens.max_length),
+            seed=spec.data_seed,
+            views=Path(spec.tokens.views),
+        )
         for part in spec.parts
     ]
     warn_of_cuts(encoder, parts)

@@ -14,6 +14,7 @@ import pandas as pd
 from components.config import Params
 from components.config.validation import NliSuite, TripletSuite
 from components.errors import DataError
+from components.graph.plan import Demand
 from components.paths import TUPLES
 from components.text import match_error_rate
 from components.validation import sts
@@ -32,25 +33,29 @@ PATTERNS = {"nli": ["anchor", "positive", "negative"], "sts": ROLES}  # file: th
 
 
 def files(params: Params) -> list[Path]:
-    """What the suite reads: both patterns with what synthesis counted, and the STS tasks, whose sentences must not be
-    among their texts.
+    """What the suite reads: the demanded patterns with what synthesis counted, and the STS tasks, whose sentences must
+    not be among their texts.
 
     Raises:
         DataError: there is no STS task.
     """
-    return [*(TUPLES / f"{pattern}.{end}" for pattern in PATTERNS for end in ("parquet", "json")), *sts.tasks()]
+    made = [TUPLES / f"{pattern}.{end}" for pattern in _demanded(params) for end in ("parquet", "json")]
+    return [*made, *sts.tasks()] if made else []
 
 
 def suites(params: Params) -> Iterator[Suite]:
-    """All schemas, then pattern by pattern its synthesis, its tuples, and its texts whatever their role."""
-    for pattern in PATTERNS:
+    """All schemas, then pattern by pattern its synthesis, its tuples, and its texts whatever their role; or none."""
+    patterns = _demanded(params)
+    if not patterns:
+        return
+    for pattern in patterns:
         yield schema_suite(pattern, TUPLES / f"{pattern}.parquet", TYPES)
     tasks = sts.tasks()
     for path in tasks:
         yield sts.schema(path)
     known = sts.sentences(tasks)
     limits = params.validation.tuples
-    for pattern, roles in PATTERNS.items():
+    for pattern, roles in patterns.items():
         path = TUPLES / f"{pattern}.parquet"
         counts = _counts(pattern)
         yield _of_synthesis(pattern, counts, params)
@@ -59,6 +64,12 @@ def suites(params: Params) -> Iterator[Suite]:
         )
         order = _order(params) if pattern == "sts" else []
         yield from of_tuples(pattern, path, roles, known, limits, params, more=[whole, *order])
+
+
+def _demanded(params: Params) -> dict[str, list[str]]:
+    """Of the patterns, those that a variant of the experiment trains on; the files of others hold no tuple."""
+    demanded = Demand.of(params).tuples
+    return {pattern: roles for pattern, roles in PATTERNS.items() if pattern in demanded}
 
 
 def of_tuples(

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.augmentation.shards import view_names
 from components.augmentation.tokens import Tokens, cumulative
 from components.config import Params
-from components.config.augmentation import Identity, SpanMask, WordRepetition
+from components.config.augmentation import Identity, WordRepetition, view_columns
 from components.errors import DataError
-from components.paths import CORPUS, SOURCES, VIEWS
+from components.graph.plan import Demand
+from components.paths import CORPUS, SOURCES, VIEWS, views_of
 from components.validation.suite import Suite
 from components.validation.view_checks import Check, Vocabulary, checks
 
@@ -30,8 +32,8 @@ SPLITS = ("train", "heldout")
 
 def files(params: Params) -> list[Path]:
     """What the suite reads: the shards of every view, and the corpus that they must be in line with."""
-    shards = [shard for split in SPLITS for name in params.augmentation.views for shard in _shards(split, name)]
-    return [*(CORPUS / f"{split}.parquet" for split in SPLITS), *shards]
+    folders = [root / split / name for root, _, names in _roots(params) for split in SPLITS for name in names]
+    return [*(CORPUS / f"{split}.parquet" for split in SPLITS), *(shard for each in folders for shard in _shards(each))]
 
 
 def suites(params: Params) -> Iterator[Suite]:
@@ -40,26 +42,40 @@ def suites(params: Params) -> Iterator[Suite]:
     Raises:
         DataError: a view, the corpus or the encoder is missing.
     """
-    for split in SPLITS:
-        for name in params.augmentation.views:
-            yield _of_shards(split, name, params)
     from components.encoder.pretrained import load_tokenizer  # slow to import
 
-    tokenizer = load_tokenizer(SOURCES / params.encoder.source)
-    vocabulary = _vocabulary(tokenizer, params)
-    for split in SPLITS:
-        for name in params.augmentation.views:
-            yield _of_sentences(split, name, vocabulary, params)
-        yield _anew(split, tokenizer, vocabulary, params)
+    for root, _, names in _roots(params):
+        for split in SPLITS:
+            for name in names:
+                yield _of_shards(root, split, name, params)
+    for root, source, names in _roots(params):
+        tokenizer = load_tokenizer(SOURCES / source)
+        vocabulary = _vocabulary(tokenizer, params)
+        for split in SPLITS:
+            for name in names:
+                yield _of_sentences(root, split, name, vocabulary, params)
+            yield _anew(root, split, tokenizer, vocabulary, params)
 
 
-def _of_shards(split: str, name: str, params: Params) -> Suite:
+def _roots(params: Params) -> Iterator[tuple[Path, str, list[str]]]:
+    """Folders of views, each with the source whose tokenizer made them, and the views that must be there."""
+    for source, needed in Demand.of(params).views.items():
+        root = views_of(source, params.encoder.source)
+        yield root, source, list(view_names(params, source, needed, root / SPLITS[0]))
+
+
+def _named(root: Path, split: str, name: str) -> str:
+    return (root / split / name).relative_to(VIEWS).as_posix()
+
+
+def _of_shards(root: Path, split: str, name: str, params: Params) -> Suite:
     """A row for each shard: its columns, and whether it has as many sentences as the identity's."""
-    shards, corpus = _shards(split, name), CORPUS / f"{split}.parquet"
-    for path, there in ((VIEWS / split / name, bool(shards)), (corpus, corpus.is_file())):
+    shards, corpus = _shards(root / split / name), CORPUS / f"{split}.parquet"
+    for path, there in ((root / split / name, bool(shards)), (corpus, corpus.is_file())):
         if not there:
             raise DataError(f"{path} is missing; run `dvc repro`")
-    rows = {shard.name: pq.read_metadata(shard).num_rows for shard in _shards(split, params.augmentation.identity)}
+    plain = _shards(root / split / params.augmentation.identity)
+    rows = {shard.name: pq.read_metadata(shard).num_rows for shard in plain}
     frame = pd.DataFrame(
         {
             "shard": [shard.name for shard in shards],
@@ -78,19 +94,21 @@ def _of_shards(split: str, name: str, params: Params) -> Suite:
             column="in_step", value_set=[True], description="a shard has as many rows as the identity's"
         ),
     ]
-    return Suite(f"{split}/{name}: shards", frame, expectations, shown=["shard", "columns", "rows"], fatal=True)
+    return Suite(
+        f"{_named(root, split, name)}: shards", frame, expectations, shown=["shard", "columns", "rows"], fatal=True
+    )
 
 
-def _of_sentences(split: str, name: str, vocabulary: Vocabulary, params: Params) -> Suite:
+def _of_sentences(root: Path, split: str, name: str, vocabulary: Vocabulary, params: Params) -> Suite:
     ids = pq.read_table(CORPUS / f"{split}.parquet", columns=["id"])["id"].to_numpy()
     identity, view = params.augmentation.identity, params.augmentation.views[name]
     found: list[list[Check]] = []
     row = 0
-    for shard, plain in zip(_shards(split, name), _shards(split, identity), strict=True):
+    for shard, plain in zip(_shards(root / split / name), _shards(root / split / identity), strict=True):
         table, base = pq.read_table(shard), _tokens(pq.read_table(plain, columns=[identity]), identity)
         own = table["id"].to_numpy()
         in_line = Check("in_line", "sentences stand in the corpus's order, by id", own == ids[row : row + len(own)])
-        columns = [_tokens(table, column) for column in _columns(name, params)]
+        columns = [_tokens(table, column) for column in view_columns(name, params.augmentation.views[name])]
         found.append([in_line, *checks(view, columns, base, vocabulary, params.validation.views)])
         row += len(own)
     holds = {same[0].name: np.concatenate([each.holds for each in same]) for same in zip(*found, strict=True)}
@@ -100,10 +118,12 @@ def _of_sentences(split: str, name: str, vocabulary: Vocabulary, params: Params)
         )
         for check in found[0]
     ]
-    return Suite(f"{split}/{name}", pd.DataFrame({"id": ids} | holds), expectations, shown=["id"])
+    return Suite(_named(root, split, name), pd.DataFrame({"id": ids} | holds), expectations, shown=["id"])
 
 
-def _anew(split: str, tokenizer: "PreTrainedTokenizerBase", vocabulary: Vocabulary, params: Params) -> Suite:
+def _anew(
+    root: Path, split: str, tokenizer: "PreTrainedTokenizerBase", vocabulary: Vocabulary, params: Params
+) -> Suite:
     """Evenly spaced sentences tokenised once more, the slow way, and held against the identity."""
     identity = params.augmentation.identity
     table = pq.read_table(CORPUS / f"{split}.parquet", columns=["id", "text"])
@@ -112,7 +132,7 @@ def _anew(split: str, tokenizer: "PreTrainedTokenizerBase", vocabulary: Vocabula
     wanted = tokenizer(
         sample["text"].to_pylist(), add_special_tokens=False, truncation=True, max_length=vocabulary.room
     )["input_ids"]
-    stored = pq.read_table(VIEWS / split / identity, columns=[identity])[identity].take(rows).to_pylist()
+    stored = pq.read_table(root / split / identity, columns=[identity])[identity].take(rows).to_pylist()
     frame = pd.DataFrame(
         {
             "id": sample["id"].to_numpy(),
@@ -123,23 +143,18 @@ def _anew(split: str, tokenizer: "PreTrainedTokenizerBase", vocabulary: Vocabula
     same = gxe.ExpectColumnValuesToBeInSet(
         column="same", value_set=[True], description="tokenised anew, a sentence has the identity's tokens"
     )
-    return Suite(f"{split}/{identity}: anew", frame, [same], shown=["id", "text"])
+    return Suite(f"{_named(root, split, identity)}: anew", frame, [same], shown=["id", "text"])
 
 
-def _shards(split: str, name: str) -> list[Path]:
-    return sorted((VIEWS / split / name).glob("part-*.parquet"))
-
-
-def _columns(name: str, params: Params) -> list[str]:
-    """Those with a view's tokens."""
-    return [f"{name}_near", f"{name}_far"] if isinstance(params.augmentation.views[name], SpanMask) else [name]
+def _shards(folder: Path) -> list[Path]:
+    return sorted(folder.glob("part-*.parquet"))
 
 
 def _schema(name: str, params: Params) -> pa.Schema:
     views = params.augmentation.views
     words = any(isinstance(view, WordRepetition) and view.unit == "word" for view in views.values())
     starts = [("word_starts", pa.list_(pa.bool_()))] if words and isinstance(views[name], Identity) else []
-    tokens = [(column, pa.list_(pa.int32())) for column in _columns(name, params)]
+    tokens = [(column, pa.list_(pa.int32())) for column in view_columns(name, params.augmentation.views[name])]
     return pa.schema([("id", pa.int64()), *starts, *tokens])
 
 

@@ -41,13 +41,10 @@ def test_in_a_terminal_nothing_is_tried_again() -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one data set, made by DVC under the profile `embedded`."""
+    """A folder with one data set, made by DVC."""
     folder = tmp_path_factory.mktemp("made")
-    (folder / "profiles").mkdir()
-    (folder / "profiles/embedded.yaml").write_text("seed: 0\n")
     (folder / "dvc.yaml").write_text(
-        "stages:\n  one:\n    cmd: mkdir -p data && echo a sentence > data/one\n"
-        "    params: [profiles/embedded.yaml: [seed]]\n    outs: [data/one]\n"
+        "stages:\n  one:\n    cmd: mkdir -p data && echo a sentence > data/one\n    outs: [data/one]\n"
     )
     sh(folder, *DVC, "init", "-q", "--no-scm")
     sh(folder, *DVC, "repro", "-q")
@@ -63,18 +60,13 @@ def host(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_data_that_were_asked_for_pass(host: Path) -> None:
-    require_data_version(data_version(), "embedded")
+    require_data_version(data_version())
     require_data(["data/one"])
 
 
 def test_another_version_is_refused(host: Path) -> None:
     with pytest.raises(DataError, match=f"asked for is {'0' * 32}, but .* has {data_version()}"):
-        require_data_version("0" * 32, None)
-
-
-def test_another_profile_is_refused(host: Path) -> None:
-    with pytest.raises(DataError, match="not made under profile 'paper'"):
-        require_data_version(None, "paper")
+        require_data_version("0" * 32)
 
 
 @pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_text("another sentence\n")])

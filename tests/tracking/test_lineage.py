@@ -41,9 +41,11 @@ def test_a_file_in_a_folder_has_the_md5_of_its_bytes(project: Path) -> None:
     assert data_versions(["data/sts/STSB.parquet"]) == {"data/sts/STSB.parquet": hashlib.md5(b"pairs").hexdigest()}
 
 
-def test_a_folder_in_a_folder_has_the_version_of_the_whole(project: Path) -> None:
+def test_a_folder_in_a_folder_has_a_version_of_its_own(project: Path) -> None:
     (project / "data" / "sts" / "train").mkdir()
-    assert data_versions(["data/sts/train"]) == {"data/sts/train": "fedcba9876543210fedcba9876543210.dir"}
+    (project / "data" / "sts" / "train" / "STSB.parquet").write_bytes(b"pairs")
+    lines = f"{hashlib.md5(b'pairs').hexdigest()}  STSB.parquet\n"
+    assert data_versions(["data/sts/train"]) == {"data/sts/train": f"{hashlib.md5(lines.encode()).hexdigest()}.dir"}
 
 
 def test_a_path_that_no_stage_makes_is_an_error(project: Path) -> None:
