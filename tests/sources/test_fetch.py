@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from components.config import load_params
 from components.config.sources import Source
 from components.sources import __main__ as stage
 from components.sources import resolve
+from tests.project import REPOSITORY
 
 
 @pytest.fixture
@@ -51,17 +53,15 @@ def test_two_machines_make_the_same_bytes(given: Source, tmp_path: Path) -> None
     assert made[0] == made[1]
 
 
-class Params:
-    def __init__(self, sources: dict[str, Source]) -> None:
-        self.sources = sources
-
-
 def test_entries_that_params_no_longer_name_are_removed(
     given: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.argv", ["sources"])
-    for sources in ({"kept": given, "gone": given}, {"kept": given}):
-        monkeypatch.setattr(stage, "load_params", lambda named=sources: Params(named))
-        stage.main()
-    assert sorted(path.name for path in Path("data/sources").iterdir()) == [".kept.json", "kept"]
+    params = load_params(REPOSITORY / "params.yaml")
+    used = dict.fromkeys(["corpus", "encoder", "stsb", "llm"], given)
+    monkeypatch.setattr(stage, "load_params", lambda: params.model_copy(update={"sources": used}))
+    (tmp_path / "data/sources/gone").mkdir(parents=True)
+    stage.main()
+    names = {path.name for path in Path("data/sources").iterdir()}
+    assert names == {*used, *(f".{name}.json" for name in used)}
