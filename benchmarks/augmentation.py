@@ -19,8 +19,9 @@ from numpy.random import Generator, Philox, SeedSequence
 
 from benchmarks.floor import copy_rate
 from benchmarks.harness import ROUNDS, Floor, Row, Sample, compared, interleaved, main, require
-from components.augmentation import Tokens, span_mask, token_cutoff, token_shuffle, tokenise, word_repetition
 from components.augmentation.shards import CHUNK
+from components.augmentation.tokens import Tokens, tokenise
+from components.augmentation.views import span_mask, token_cutoff, token_shuffle, word_repetition
 from components.config import load_params
 from components.paths import CORPUS, SOURCES
 from components.processes import usable_cores

@@ -59,7 +59,7 @@ def corpus(source: Path, into: Path) -> float:
 
 
 def augmentation(folder: Path) -> float:
-    from components.augmentation import make_view
+    from components.augmentation.shards import make_view
     from components.config import load_params
 
     os.chdir(folder)

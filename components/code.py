@@ -14,23 +14,22 @@ ROOT = Path(components.__file__).parent
 
 
 class Module(NamedTuple):
-    """A file of ours: what its syntax tree comes to, and the names that it imports anywhere in it."""
+    """A module of ours: its file, what its syntax tree comes to, and the names that it imports anywhere in it."""
 
+    path: Path
     digest: str
     imports: frozenset[str]
 
 
-def code_digests(roots: Iterable[str], left_out: Collection[str] = (), root: Path = ROOT) -> dict[str, str]:
-    """Digests by path, `components/…`, of the modules `roots` and of all of ours that they import, and so on.
-
-    A folder's files that are no Python (prompts, templates) count with the modules that lie in it.
+def imported_modules(roots: Iterable[str], left_out: Collection[str] = (), root: Path = ROOT) -> dict[str, Module]:
+    """The modules `roots` and all of ours that they import, and so on, with the packages they lie in; by name.
 
     Args:
         roots: names of modules, such as `components.corpus.build`.
         left_out: modules and packages that don't count, nor what they import.
         root: the folder of the package `components`; default: the one that this process runs.
     """
-    found: dict[Path, str] = {}
+    found: dict[str, Module] = {}
     waiting, seen = list(roots), set()
     while waiting:
         name = waiting.pop()
@@ -39,13 +38,22 @@ def code_digests(roots: Iterable[str], left_out: Collection[str] = (), root: Pat
         seen.add(name)
         waiting.append(name.rpartition(".")[0])  # the package that it is of
         path = _file(root, name)
-        if path is None:
-            continue
-        module = _module(path, path.stat().st_mtime_ns)
-        found[path] = module.digest
-        waiting += module.imports
-        if path.parent != root:
-            found |= {other: _bytes_digest(other) for other in _beside(path.parent)}
+        if path is not None:
+            found[name] = _module(path, path.stat().st_mtime_ns)
+            waiting += found[name].imports
+    return dict(sorted(found.items()))
+
+
+def code_digests(roots: Iterable[str], left_out: Collection[str] = (), root: Path = ROOT) -> dict[str, str]:
+    """Digests by path, `components/…`, of `imported_modules`.
+
+    A folder's files that are no Python (prompts, templates) count with the modules that lie in it.
+    """
+    found: dict[Path, str] = {}
+    for module in imported_modules(roots, left_out, root).values():
+        found[module.path] = module.digest
+        if module.path.parent != root:
+            found |= {other: _bytes_digest(other) for other in _beside(module.path.parent)}
     return {(PACKAGE / path.relative_to(root)).as_posix(): found[path] for path in sorted(found)}
 
 
@@ -70,7 +78,7 @@ def _beside(folder: Path) -> Iterator[Path]:
 @cache
 def _module(path: Path, _: int) -> Module:
     tree = ast.parse(path.read_bytes())
-    return Module(hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()[:16], frozenset(_imported(tree)))
+    return Module(path, hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()[:16], frozenset(_imported(tree)))
 
 
 def _bytes_digest(path: Path) -> str:

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from components.augmentation import make_view, tokenise
-from components.augmentation.shards import MADE_FROM
+from components.augmentation.shards import MADE_FROM, make_view
+from components.augmentation.tokens import tokenise
 from components.config import Params, load_params
 from components.config.augmentation import Augmentation
 from components.errors import ConfigError, DataError

@@ -1,7 +1,7 @@
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from components.augmentation import tokenise, tokenise_words
+from components.augmentation.tokens import tokenise, tokenise_words
 from components.errors import ConfigError
 
 TEXTS = [

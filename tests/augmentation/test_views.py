@@ -11,7 +11,9 @@ import pytest
 from numpy.random import Generator, default_rng
 from scipy import stats
 
-from components.augmentation import Tokens, span_mask, token_cutoff, token_shuffle, views, word_repetition
+from components.augmentation import views
+from components.augmentation.tokens import Tokens
+from components.augmentation.views import span_mask, token_cutoff, token_shuffle, word_repetition
 
 PAD, MASK = -1, -2
 LEVEL = 1e-3  # a right view fails a test at this level once in a thousand seeds; the seeds here are fixed

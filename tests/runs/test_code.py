@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from components.runs.code import HERE, NOT_COUNTED, code_digest, counted_modules, digest_of
+from components.code import ROOT
+from components.runs.code import NOT_COUNTED, code_digest, counted_modules, digest_of
 
 
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     """A copy of the components."""
-    return shutil.copytree(HERE, tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
+    return shutil.copytree(ROOT, tmp_path / "components", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def file_of(code: Path, module: str) -> Path:
@@ -64,7 +65,7 @@ def test_a_module_counts_as_soon_as_one_that_counts_imports_it(code: Path) -> No
 
 
 def documented_otherwise(code: Path) -> None:
-    for module in counted_modules(HERE):
+    for module in counted_modules(ROOT):
         file = file_of(code, module)
         text = file.read_text()
         # The first line of a docstring stands after its quotes; where those end one, nothing follows them.
@@ -91,10 +92,10 @@ def test_nothing_else_counts(code: Path, edit: str) -> None:
 
 
 def test_what_is_left_out_exists() -> None:
-    assert all(file_of(HERE, module).is_file() for module in NOT_COUNTED)
+    assert all(file_of(ROOT, module).is_file() for module in NOT_COUNTED)
 
 
 def test_what_decides_the_numbers_reads_no_parameters_but_the_specification() -> None:
     whole = {"components.config", "components.config.load", "components.config.Params", "components.config.load_params"}
-    readers = [name for name, module in counted_modules(HERE).items() if whole & set(module.imports)]
+    readers = [name for name, module in counted_modules(ROOT).items() if whole & set(module.imports)]
     assert readers == ["components.training.run"]  # whose `train` makes the settings of them, and reads no more
