@@ -11,10 +11,11 @@ export HF_HUB_DISABLE_PROGRESS_BARS ?= 1
 export PIP_PROGRESS_BAR ?= off
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
-.PHONY: help run test up down status bench check format lock clean
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+.PHONY: help run test test-fast up down status bench check format lock clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, training, comparison, gate
 	dvc repro
@@ -31,7 +32,10 @@ status: $(VENV)/run.stamp ## say what of it runs, and where
 
 test: $(VENV)/test.stamp ## install what the tests need and run them
 	python -m components.sources encoder stsb
-	python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	python -m pytest $(PARALLEL)
+
+test-fast: $(VENV)/test.stamp ## the tests that need no server, no real model and no long subprocess
+	python -m pytest $(PARALLEL) -m "not e2e and not slow"
 
 bench: $(VENV)/bench.stamp ## measure cseflow against its peers; results in benchmarks/results and docs/performance.md
 	python -m components.sources corpus encoder llm

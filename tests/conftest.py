@@ -2,13 +2,32 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("PYTHONPATH", str(Path(__file__).parent.parent))  # of processes that tests start
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small, threads only wait for each other
+
+LONGEST = "test_deployments.py"  # it mostly waits, so it goes beside all others
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long files come first, so that all cores end together; tests of the stores run only where -m names them."""
+    unnamed = "stores" not in config.option.markexpr
+    left_out = [item for item in items if unnamed and item.get_closest_marker("stores")]
+    config.hook.pytest_deselected(items=left_out)
+    kept = [item for item in items if item not in set(left_out)]
+    kept.sort(key=lambda item: (item.path.name != LONGEST, item.get_closest_marker("e2e") is None))
+    for item in kept:
+        if "server" in getattr(item, "fixturenames", ()) and "tracking" in item.path.parts:
+            item.add_marker("slow")
+    items[:] = kept
+
 
 WORDS = """the a an of in on to and is was are were it he she they his her its this that cat dog mat house river city
 king queen year book man woman child water fire sat ran saw made gave took old new red big small one two not no ##s
@@ -48,14 +67,31 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "tiny"
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, once for all of pytest's worker processes; tests that change it take a copy."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, done = base / name, base / f"{name}.done"
+    with FileLock(base / f"{name}.lock"):
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            done.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def _empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow data base with its tables, made once because the migrations take seconds."""
-    from mlflow import MlflowClient
+    """An MLflow database with its tables, made once because the migrations take seconds."""
 
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    def migrate(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return made_once(tmp_path_factory, "store", migrate) / "mlflow.db"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from components.synthesis.prompt import load_prompt
 from components.synthesis.tuples import PATTERNS
+from tests.conftest import made_once
 from tests.project import REPOSITORY, sentences
 from tests.synthesis.chat_server import Call, ChatServer, Reply, said
 
@@ -64,12 +65,26 @@ def llm() -> Iterator[ChatServer]:
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, llm: ChatServer) -> Project:
-    """A project with all its data made and validated by `dvc repro`."""
-    project = lay_out(tmp_path_factory.mktemp("road"), tiny_encoder, llm)
-    done = project.run("dvc", "repro", "-q")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return project
+def made(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, llm: ChatServer) -> Project:
+    """A project with all its data made and validated by `dvc repro`; for copies, see `copied`."""
+
+    def make(folder: Path) -> None:
+        done = lay_out(folder, tiny_encoder, llm).run("dvc", "repro", "-q")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return Project(made_once(tmp_path_factory, "made", make))
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory: pytest.TempPathFactory, made: Project) -> Project:
+    """A project with all its data, for the tests of one file."""
+    return copied(made, tmp_path_factory.mktemp("road"))
+
+
+def copied(project: Project, folder: Path) -> Project:
+    """The project in another folder."""
+    shutil.copytree(project.folder, folder, dirs_exist_ok=True, symlinks=True)
+    return Project(folder)
 
 
 def lay_out(folder: Path, tiny_encoder: Path, llm: ChatServer) -> Project:

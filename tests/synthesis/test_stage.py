@@ -1,12 +1,10 @@
 """The stage as DVC runs it, a process of its own that asks a server on loopback: kills, budgets, a second writer."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections.abc import Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from ruamel.yaml import YAML
 
 from components.errors import BackendError, CseflowError, DataError
 from components.synthesis.__main__ import main
+from tests import processes
 from tests.project import REPOSITORY
 from tests.synthesis.chat_server import Call, ChatServer, Reply, said
 from tests.synthesis.toys import ROLE_OF, SENTENCES, good
@@ -57,11 +56,14 @@ def project(folder: Path, server: ChatServer, **settings: Any) -> Path:
     return folder
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "components.synthesis", "nli", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+def start(folder: Path, *arguments: str) -> BaseProcess:
+    return processes.start(folder, stage, *arguments)
+
+
+def stage(*arguments: str) -> None:
+    """The stage with these arguments, in a process of its own."""
+    sys.argv = ["components.synthesis", "nli", *arguments]
+    main()
 
 
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -82,8 +84,8 @@ def test_a_run_killed_twice_loses_and_doubles_nothing(
     for count in (15, 30):
         process = start(folder)
         until(lambda count=count: len(server.calls) >= count)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.kill()
+        process.join()
         kept, calls = ledger(folder), len(server.calls)
     assert 10 < len(kept) < 2 * WANTED
     run(folder, monkeypatch)
@@ -120,8 +122,8 @@ def test_shares_ask_side_by_side_and_nothing_twice(
     folder = project(tmp_path / "shares", server)
     shares = [start(folder, "--share", f"{number}/3") for number in (1, 2, 3)]
     for share in shares:
-        _, error = share.communicate(timeout=300)
-        assert share.returncode == 0, error
+        share.join(300)
+        assert share.exitcode == 0
     assert not (folder / "data/tuples").exists()
     run(folder, monkeypatch)
     assert len(server.calls) == len({call.content for call in server.calls})
@@ -188,7 +190,7 @@ def test_two_processes_do_not_share_a_ledger(
     with pytest.raises(DataError, match=r"answers/nli\.jsonl is in use by another process"):
         run(folder, monkeypatch)
     first.kill()
-    first.communicate()
+    first.join()
 
 
 def test_a_server_that_fails_costs_no_answer(

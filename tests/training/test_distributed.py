@@ -95,7 +95,7 @@ def inside(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def outcomes(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where each process has left what it found."""
     out = tmp_path_factory.mktemp("distributed")
-    mp.spawn(process, (str(project), str(out)), nprocs=PROCESSES)
+    mp.start_processes(process, (str(project), str(out)), nprocs=PROCESSES, start_method="forkserver")
     return out
 
 

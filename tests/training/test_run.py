@@ -1,9 +1,5 @@
 """A training run from its folder's point of view: what it leaves, and what a kill or a bad loss does to it."""
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +10,8 @@ from safetensors.numpy import load_file
 from components.config import load_params, variant_settings
 from components.training.run import train
 from components.training.trainer import DivergedError
-from tests.project import REPOSITORY, make_project
+from tests.processes import start
+from tests.project import make_project
 
 
 @pytest.fixture
@@ -93,20 +90,11 @@ def test_a_half_written_checkpoint_is_not_resumed_from(project: Path) -> None:
 
 def kill_at_checkpoint(variant: str, folder: str, step: int) -> None:
     """Train in a process of its own and kill -9 it as soon as the checkpoint of `step` is complete."""
-    program = (
-        "from pathlib import Path\n"
-        "from components.config import load_params, variant_settings\n"
-        "from components.training.run import train\n"
-        f"params = load_params(); settings = variant_settings(params, {variant!r})\n"
-        f"train(params, settings, 0, Path({folder!r}), lambda values, step: None)\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, stderr=subprocess.DEVNULL
-    )
+    process = start(Path.cwd(), run, variant, folder)
     deadline = time.monotonic() + 120
     while not (Path(folder) / f"checkpoint-{step}" / "complete").exists():
-        assert process.poll() is None, "the training ended before it could be killed"
+        assert process.is_alive(), "the training ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
