@@ -57,18 +57,19 @@ lock: ## remake constraints.txt, the full lock, from pyproject.toml (needs uv)
 clean: ## remove the environment, the data and the servers' state; keep answers, runs, mlflow.db and the DVC cache
 	rm -rf .venv data .state
 
-# torch goes first, so that nothing else chooses a build of it.
+# constraints.txt names torch's version, so that nothing else chooses a build of it. Byte code is made when a module is
+# first imported: most of what is installed never is, and compiling all of it takes a third of the installation.
+INSTALL := python -m pip install --quiet --no-compile --no-build-isolation --constraint constraints.txt
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	python -m pip install --quiet --upgrade pip
-	python -m pip install --quiet --constraint constraints.txt torch
-	python -m pip install --quiet --constraint constraints.txt --editable .
+	python -m pip install --quiet --no-compile --upgrade --constraint constraints.txt pip setuptools
+	$(INSTALL) --editable .
 	touch $@
 
 $(VENV)/test.stamp: $(VENV)/run.stamp
-	python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
+	$(INSTALL) --editable '.[test]'
 	touch $@
 
 $(VENV)/bench.stamp: $(VENV)/run.stamp
-	python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(INSTALL) --editable '.[bench]'
 	touch $@
