@@ -15,7 +15,7 @@ WEIGHTS = "model.safetensors"
 STATE = "trainer_state.json"
 
 
-def usable_checkpoints(folder: Path) -> list[Path]:
+def complete_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints of a run that a training can go on from, oldest first; a warning for each that is broken.
 
     One is usable if its files are those that were marked complete and so are those of the best checkpoint by then,

@@ -125,7 +125,7 @@ def _optimise(
         seed=spec.seed,
         record=record,
     )
-    usable = checkpoints.usable_checkpoints(folder)
+    usable = checkpoints.complete_checkpoints(folder)
     trainer.accelerator.wait_for_everyone()  # for every process to have looked, before any is removed
     if trainer.is_world_process_zero():
         checkpoints.discard(folder, keep=usable)

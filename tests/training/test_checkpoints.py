@@ -90,7 +90,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_it_used(
 ) -> None:
     harm(broken / "checkpoint-3" / name)
     with caplog.at_level(logging.WARNING, "components.training.checkpoints"):
-        assert [path.name for path in checkpoints.usable_checkpoints(broken)][-1] == "checkpoint-2"
+        assert [path.name for path in checkpoints.complete_checkpoints(broken)][-1] == "checkpoint-2"
     assert "checkpoint-3 is broken" in caplog.text and name in caplog.text
     assert same(run(broken), interrupted[1])
 
@@ -98,7 +98,7 @@ def test_a_broken_checkpoint_is_named_and_the_one_before_it_used(
 def test_a_checkpoint_whose_best_is_broken_is_not_gone_on_from(broken: Path) -> None:
     best = checkpoints.best_checkpoint(broken / "checkpoint-3")
     zeroed(best / "model.safetensors")
-    for path in checkpoints.usable_checkpoints(broken):
+    for path in checkpoints.complete_checkpoints(broken):
         assert checkpoints.best_checkpoint(path) != best
 
 
