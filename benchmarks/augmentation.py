@@ -114,7 +114,7 @@ def corpus_tokens(count: int) -> list[Tokens]:
     """Sentences of the corpus, tokenised and cut to 32, over and over: `count` of them in chunks, as the stage has."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(SOURCES / load_params().encoder.source)
+    tokenizer = AutoTokenizer.from_pretrained(SOURCES / load_params().encoder.source, trust_remote_code=False)
     tokens = tokenise(pq.read_table(CORPUS / "train.parquet")["text"].to_pylist(), tokenizer, 32)
     available = len(tokens.offsets) - 1
     return [tokens.take(np.arange(start, min(start + CHUNK, count)) % available) for start in range(0, count, CHUNK)]

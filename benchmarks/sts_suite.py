@@ -78,7 +78,7 @@ def measure(quick: bool, senteval: Path | None) -> Iterator[Row]:
     if quick:
         tasks = {task: StsPairs(p.first[:200], p.second[:200], p.score[:200]) for task, p in tasks.items()}
     ours = load_model(str(SOURCES / "encoder"))
-    theirs = SentenceTransformer(str(SOURCES / "encoder"), device=str(ours.device))
+    theirs = SentenceTransformer(str(SOURCES / "encoder"), device=str(ours.device), trust_remote_code=False)
     evaluators = {
         task: EmbeddingSimilarityEvaluator(
             pairs.first,

@@ -52,8 +52,8 @@ def measure(quick: bool) -> Iterator[Row]:
     source = SOURCES / settings.local.source
     backend = LocalBackend(source, settings.sampling, settings.local.batch_size)
     folder = model_folder(source)
-    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, trust_remote_code=False).eval()
     shares: dict[str, list[float]] = {"peer": [], "cseflow": []}
 
     def generate(requests: list[Request]) -> Iterator[Answer]:

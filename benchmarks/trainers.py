@@ -158,7 +158,9 @@ def _peer(job: Job, total: int, baton: Baton, folder: Path) -> Ended:
 
     from components.paths import CORPUS
 
-    model = SentenceTransformer(str(job.checkpoint), device="cuda" if torch.cuda.is_available() else "cpu")
+    model = SentenceTransformer(
+        str(job.checkpoint), device="cuda" if torch.cuda.is_available() else "cpu", trust_remote_code=False
+    )
     usual = model.max_seq_length
     model.max_seq_length = LENGTH
     texts = pq.read_table(CORPUS / "train.parquet")["text"].take(_rows(job, total).ravel()).to_pylist()

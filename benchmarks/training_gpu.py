@@ -26,7 +26,7 @@ def bert_base(folder: Path) -> Path:
 
     torch.manual_seed(0)
     BertModel(BertConfig()).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(SOURCES / "encoder").save_pretrained(folder)
+    AutoTokenizer.from_pretrained(SOURCES / "encoder", trust_remote_code=False).save_pretrained(folder)
     return folder
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from components.errors import UnreachableError
+from components.processes import spare_loopback
 
 SETTINGS = Path("prefect.toml")  # what Prefect goes by in this folder
 MARK = "# Written by `cseflow up`, removed by `cseflow down`.\n"
@@ -137,6 +138,7 @@ def ours(url: str) -> bool:
 
 def unreachable(url: str) -> str | None:
     """Why no Prefect server answers at `url`, found out in seconds; None where one does."""
+    spare_loopback()
     from prefect import get_client
 
     settings = {"timeout": _PROBE_SECONDS, "base_url": url}

@@ -79,7 +79,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         with folder_written_whole(folder) as aside:
             model.save(str(aside), create_model_card=False)
             texts = probes(encoder.max_length)
-            read = SentenceTransformer(str(aside), device=str(encoder.device))
+            read = SentenceTransformer(str(aside), device=str(encoder.device), trust_remote_code=False)
             require_same(texts, embed(read, texts), encoder.encode(texts), "the exported folder")
     return Path(folder)
 

@@ -106,7 +106,7 @@ def load_model(model: str) -> "SentenceTransformer":
     if not Path(model).is_dir() and (model.startswith((".", "/", "~")) or model.count("/") > 1):
         raise DataError(f"{model} is no folder")
     try:
-        return SentenceTransformer(model, model_kwargs={"use_safetensors": True}).float()
+        return SentenceTransformer(model, trust_remote_code=False, model_kwargs={"use_safetensors": True}).float()
     except (OSError, ValueError, KeyError) as error:
         what = " ".join(str(error).split())
         raise CseflowError(f"{model} can't be loaded as a sentence-transformers folder or hub id: {what}") from None

@@ -21,7 +21,8 @@ def measure_run(spec: RunSpec, encoder: Path, curves: Mapping[str, Curve]) -> Me
     """
     from sentence_transformers import SentenceTransformer
 
-    encode = encoder_of(SentenceTransformer(str(encoder)), spec.evaluation.batch_size)
+    model = SentenceTransformer(str(encoder), trust_remote_code=False)
+    encode = encoder_of(model, spec.evaluation.batch_size)
     return measure(encode, spec.evaluation, curves, {name: _tuple_pairs(name) for name in spec.tuple_sets})
 
 

@@ -213,5 +213,5 @@ def encoder_of(folder: Path) -> Encode:
     """The sentence-transformers folder as a function."""
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(folder))
+    model = SentenceTransformer(str(folder), trust_remote_code=False, model_kwargs={"use_safetensors": True})
     return lambda texts: np.asarray(model.encode(texts, show_progress_bar=False))

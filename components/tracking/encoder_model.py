@@ -97,7 +97,7 @@ def _save(folder: Path, into: Path, description: "Model") -> None:
 
         log.warning("this MLflow saves no exported folder as it is (%s): the encoder is loaded and saved again", error)
         shutil.rmtree(into)
-        save_model(SentenceTransformer(str(folder), device="cpu"), str(into), **options)
+        save_model(SentenceTransformer(str(folder), device="cpu", trust_remote_code=False), str(into), **options)
 
 
 def logged_encoder(client: "MlflowClient", run_id: str) -> "LoggedModel | None":

@@ -14,6 +14,7 @@ from tests.project import REPOSITORY
 from tests.tracking.server import free_port
 
 ASK = "from flows.orchestration import tracked; import sys; sys.stdout.write(str(tracked()))"
+DEAD = "http://127.0.0.1:9"  # where no proxy listens
 CLI = "from flows.cli import main; main(sys.argv[1:])"
 
 
@@ -90,7 +91,7 @@ def test_a_profiles_server_is_the_one_that_counts(home: Path) -> None:
         url = f"http://127.0.0.1:{server.server_port}/api"
         with_profile(home, url)
         asked = f"{ASK}; from flows.orchestration import api_url; sys.stdout.write(api_url())"
-        done = python(home, asked, no_proxy="127.0.0.1")
+        done = python(home, asked, http_proxy=DEAD, HTTP_PROXY=DEAD, no_proxy="", NO_PROXY="")  # as firms have it
         server.shutdown()
     assert done.stdout == f"True{url}", done.stderr
 

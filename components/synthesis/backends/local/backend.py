@@ -69,9 +69,13 @@ class LocalBackend:
         folder = model_folder(path)
         half = native_bf16() if precision == "auto" else precision == "bf16"
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.bfloat16 if half else torch.float32, attn_implementation=NAME
+                folder,
+                dtype=torch.bfloat16 if half else torch.float32,
+                attn_implementation=NAME,
+                use_safetensors=True,
+                trust_remote_code=False,
             )
         except (OSError, ValueError, KeyError) as error:
             raise DataError(f"{folder} is no causal language model that transformers can load: {error}") from None

@@ -45,8 +45,11 @@ def _convert(source: Path, folder: Path) -> None:
     logging.disable_progress_bar()
     try:
         with _parsed_once():
-            tokenizer = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
-            model = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32)
+            place, name = source.parent, source.name
+            tokenizer = AutoTokenizer.from_pretrained(place, gguf_file=name, trust_remote_code=False)
+            model = AutoModelForCausalLM.from_pretrained(
+                place, gguf_file=name, dtype=torch.float32, trust_remote_code=False
+            )
     except Exception as error:  # whatever a parser meets in broken bytes
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise DataError(
