@@ -10,7 +10,17 @@ MARK = "[X]"  # stands for the sentence in a template
 
 
 class Encoder(Section):
-    """`head: training` drops the MLP at export (SimCSE, unsupervised); `always` keeps it (supervised).
+    """`pooling`, of BERT's states: `cls` is SimCSE's `cls_before_pooler`, `pooler` runs it through the dense layer and
+    tanh that BERT was pretrained with; `mean`, `last_two_mean` and `first_last_mean` are its `avg`, `avg_top2` and
+    `avg_first_last` (SimCSE, section 6.3, and its code).
+
+    `head: training` drops the dense layer at export (SimCSE, unsupervised, section 6.3); `always` keeps it
+    (supervised). It starts at N(0, `head_std`²), its bias at N(0, `head_bias_std`²), 0 standing for a bias of 0, and
+    ends in `head_activation`: SimCSE's has tanh and BERT's initialisation, 0.02 and 0; NGCSE's code has none and 6e-3
+    for both.
+
+    `frozen_layers` is how many of the first layers are kept as they are, together with the embeddings: 0 freezes the
+    embeddings and their norm alone, as NGCSE's code does; null trains all.
 
     `templates` serve pooling `prompt_mask` alone, the others take the sentence as it is: the first wraps the anchor
     (and every sentence in use), the last all other views; `[X]` is the sentence's place, `[MASK]`, after it, is the one
@@ -21,8 +31,12 @@ class Encoder(Section):
     """
 
     source: str = "encoder"
-    pooling: Literal["cls", "mean", "first_last_mean", "last", "prompt_mask"] = "mean"
+    pooling: Literal["cls", "pooler", "mean", "first_last_mean", "last_two_mean", "last", "prompt_mask"] = "mean"
     head: Literal["none", "training", "always"] = "none"
+    head_activation: Literal["tanh", "none"] = "tanh"
+    head_std: Annotated[float, Field(gt=0)] = 0.02
+    head_bias_std: Annotated[float, Field(ge=0)] = 0.0
+    frozen_layers: Annotated[int, Field(ge=0)] | None = None
     max_length: Annotated[int, Field(ge=8)] = 256
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     templates: Annotated[list[str], Field(min_length=1)] = [f"{MARK} [MASK]"]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from components.encoder.model import SentenceEncoder
+from components.encoder.pooling import EVERY_LAYER
 from components.encoder.templates import with_template
 from components.errors import CseflowError
 from components.files import folder_written_whole
@@ -24,7 +25,8 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
     """Write `encoder` as it is used: no training-only head, pooling and prompt built in from standard modules alone.
 
     `prompt_mask` becomes a tokenizer that puts the prompt around every text, token weights of 1 for `[MASK]` and 0 for
-    the rest, and a mean; `first_last_mean` becomes a weighted layer pooling and a mean. Loading needs no custom code.
+    the rest, and a mean; a mean over two layers becomes a weighted layer pooling and a mean; BERT's own pooler a dense
+    layer. Loading needs no custom code.
     The folder is read back before it takes its place, as its users will read it.
 
     Raises:
@@ -42,7 +44,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
     settings = encoder.settings
     modules: list[torch.nn.Module] = []
     with tempfile.TemporaryDirectory() as plain:
-        every_layer = settings.pooling == "first_last_mean"
+        every_layer = settings.pooling in EVERY_LAYER
         encoder.transformer.config.output_hidden_states = every_layer
         encoder.transformer.save_pretrained(plain)
         tokenizer = encoder.tokenizer
@@ -53,7 +55,8 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         if every_layer:
             layers = int(encoder.transformer.config.num_hidden_layers)
             weights = torch.zeros(layers + 1)
-            weights[1] = weights[layers] = 1.0
+            for layer in EVERY_LAYER[settings.pooling]:
+                weights[layer] = 1.0
             modules.append(
                 WeightedLayerPooling(encoder.dim, layers, layer_start=0, layer_weights=torch.nn.Parameter(weights))
             )
@@ -61,16 +64,17 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
             vocabulary = [str(tokenizer.convert_ids_to_tokens(token)) for token in range(len(tokenizer))]
             modules.append(WordWeights(vocabulary, {str(tokenizer.mask_token): 1.0}, unknown_word_weight=0.0))
         modules.append(
-            Pooling(encoder.dim, pooling_mode={"cls": "cls", "last": "lasttoken"}.get(settings.pooling, "mean"))
+            Pooling(
+                encoder.dim,
+                pooling_mode={"cls": "cls", "pooler": "cls", "last": "lasttoken"}.get(settings.pooling, "mean"),
+            )
         )
-        if settings.head == "always" and isinstance(encoder.head, torch.nn.Sequential):
-            dense = encoder.head[0]
-            assert isinstance(dense, torch.nn.Linear)
+        for dense, activation in encoder.dense_layers():
             modules.append(
                 Dense(
                     encoder.dim,
                     encoder.dim,
-                    activation_function=torch.nn.Tanh(),
+                    activation_function=activation,
                     init_weight=dense.weight.detach(),
                     init_bias=dense.bias.detach(),
                 )

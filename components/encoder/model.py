@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from components.config.encoder import Encoder
 from components.encoder.batch import HIDDEN, TokenBatch, token_batch
 from components.encoder.packed import packed_states, packs, padded_states
-from components.encoder.pooling import pool
-from components.encoder.pretrained import load_tokenizer, load_transformer, most_tokens
+from components.encoder.pooling import EVERY_LAYER, pool
+from components.encoder.pretrained import freeze, load_tokenizer, load_transformer, most_tokens, own_pooler
 from components.encoder.templates import Template, TokenIds, templates_for
 from components.errors import ConfigError
 
@@ -31,7 +31,8 @@ class SentenceEncoder(nn.Module):
         """Put a transformer and its tokenizer together, as `load` reads them.
 
         Raises:
-            ConfigError: the tokenizer has not what the settings need, or a template leaves no token for the text.
+            ConfigError: the tokenizer or transformer has not what the settings need, or a template leaves no token for
+                the text.
         """
         super().__init__()
         self.transformer = transformer
@@ -48,15 +49,22 @@ class SentenceEncoder(nn.Module):
             raise ConfigError(
                 f"encoder.max_length: {self.max_length} tokens leave no room beside the template's {around}"
             )
-        self.head: nn.Module | None = None
+        self.head: nn.Sequential | None = None
         if settings.head != "none":
-            # SimCSE's MLP: one dense layer of the same width and tanh, initialised as BERT's own layers are.
             dense = nn.Linear(self.dim, self.dim)
-            nn.init.normal_(dense.weight, std=0.02)
-            nn.init.zeros_(dense.bias)
-            self.head = nn.Sequential(dense, nn.Tanh())
-        if getattr(transformer, "pooler", None) is not None:
-            transformer.pooler.requires_grad_(False)  # kept for the export, but no pooling here reads it
+            nn.init.normal_(dense.weight, std=settings.head_std)
+            if settings.head_bias_std:
+                nn.init.normal_(dense.bias, std=settings.head_bias_std)
+            else:
+                nn.init.zeros_(dense.bias)
+            self.head = nn.Sequential(dense, nn.Tanh() if settings.head_activation == "tanh" else nn.Identity())
+        if settings.frozen_layers is not None:
+            freeze(transformer, settings.frozen_layers)
+        self._pooler = own_pooler(transformer) if settings.pooling == "pooler" else None
+        if getattr(transformer, "pooler", None) is not None and self._pooler is None:
+            transformer.pooler.requires_grad_(False)  # kept for the export, but no other pooling reads it
+        if not any(parameter.requires_grad for parameter in self.parameters()):
+            raise ConfigError(f"encoder.frozen_layers: {settings.frozen_layers} leaves nothing to train; take fewer")
 
     @classmethod
     def load(cls, folder: Path | str, settings: Encoder) -> Self:
@@ -67,7 +75,8 @@ class SentenceEncoder(nn.Module):
             ConfigError: the checkpoint does not fit the settings, or is no encoder of texts.
         """
         tokenizer = load_tokenizer(folder)
-        return cls(load_transformer(folder, settings.dropout), tokenizer, settings)
+        transformer = load_transformer(folder, settings.dropout, pooler=settings.pooling == "pooler")
+        return cls(transformer, tokenizer, settings)
 
     @property
     def device(self) -> torch.device:
@@ -76,21 +85,32 @@ class SentenceEncoder(nn.Module):
 
     def forward(self, batch: TokenBatch) -> torch.Tensor:
         """Embeddings (rows, dim) for the objective, head included."""
-        pooled = self._pooled(batch)
+        pooled = self.pooled(batch)
         return pooled if self.head is None else self.head(pooled)
 
     def embed(self, batch: TokenBatch) -> torch.Tensor:
         """Embeddings (rows, dim) as in use: a head of kind `training` is left out."""
-        return self(batch) if self.settings.head == "always" else self._pooled(batch)
+        return self(batch) if self.settings.head == "always" else self.pooled(batch)
 
-    def _pooled(self, batch: TokenBatch) -> torch.Tensor:
+    def dense_layers(self) -> list[tuple[nn.Linear, nn.Module]]:
+        """What is done to a pooled state in use, in turn: dense layers, each with the activation after it."""
+        head = [cast(tuple[nn.Linear, nn.Module], tuple(self.head))] if self.settings.head == "always" else []
+        return ([self._pooler] if self._pooler is not None else []) + head
+
+    def pooled(self, batch: TokenBatch) -> torch.Tensor:
+        """Embeddings (rows, dim) without the head."""
         mask_id, pooling = self.tokenizer.mask_token_id, self.settings.pooling
         states_of = packed_states if packs(self.transformer) else padded_states
-        states = states_of(self.transformer, batch["ids"], every_layer=pooling == "first_last_mean")
+        states = states_of(self.transformer, batch["ids"], every_layer=pooling in EVERY_LAYER)
         pooled = [
-            pool(each, ids, ids != HIDDEN, pooling, mask_id) for each, ids in zip(states, batch["ids"], strict=True)
+            pool(each, ids, ids != HIDDEN, "cls" if pooling == "pooler" else pooling, mask_id)
+            for each, ids in zip(states, batch["ids"], strict=True)
         ]
-        return torch.cat(pooled)[batch["place"]]
+        rows = torch.cat(pooled)[batch["place"]]
+        if self._pooler is None:
+            return rows
+        dense, activation = self._pooler
+        return cast(torch.Tensor, activation(dense(rows)))
 
     def wrap(self, content: TokenIds, template: Template) -> TokenIds:
         """The whole sequence of a view: `template` around `content` (tokens,), which is cut to what positions allow.

@@ -94,11 +94,12 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
     return without_prompt(tokenizer)
 
 
-def load_transformer(folder: Path | str, dropout: float | None = None) -> PreTrainedModel:
+def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler: bool = False) -> PreTrainedModel:
     """The transformer in `folder` in float32, from safetensors alone; of a T5 its encoder.
 
     Args:
         dropout: rate for hidden states and attention probabilities in place of the checkpoint's own (None).
+        pooler: whether the checkpoint's pooler is read; else one that lacks its weights serves too.
 
     Raises:
         DataError: the folder holds no transformers checkpoint, or one that lacks weights.
@@ -132,13 +133,56 @@ def load_transformer(folder: Path | str, dropout: float | None = None) -> PreTra
             output_loading_info=True,
         ),
     )
-    missing = sorted(name for name in loading["missing_keys"] if "pooler" not in name)
+    unread = {name for name in loading["missing_keys"] if "pooler" in name}
+    if pooler and unread:
+        raise ConfigError(f"encoder.pooling: {folder} holds no weights of a pooler; take cls, or a head of your own")
+    missing = sorted(set(loading["missing_keys"]) - unread)
     if missing:
         raise DataError(
             f"{folder} lacks {len(missing)} weights of its architecture {kind!r}, the first {missing[0]}; fetch it anew"
         )
     exchange_dropout(transformer)
     return transformer
+
+
+def own_pooler(transformer: PreTrainedModel) -> tuple[nn.Linear, nn.Module]:
+    """The dense layer and tanh over the first token's state that a BERT or RoBERTa is pretrained with.
+
+    Raises:
+        ConfigError: the architecture has none of that kind.
+    """
+    pooler: Any = getattr(transformer, "pooler", None)
+    dense, activation = getattr(pooler, "dense", None), getattr(pooler, "activation", None)
+    if not isinstance(dense, nn.Linear) or not isinstance(activation, nn.Tanh):
+        raise ConfigError(
+            f"encoder.pooling: pooler is a BERT's or RoBERTa's own, which {transformer.config.model_type!r} has not; "
+            "take cls, or a head of your own"
+        )
+    return dense, activation
+
+
+def freeze(transformer: PreTrainedModel, layers: int) -> None:
+    """Keep the embeddings and the first `layers` layers as they are: they take no gradient. Dropout stays.
+
+    Raises:
+        ConfigError: embeddings or layers of their own can't be told in the architecture, or it has fewer.
+    """
+    kind = transformer.config.model_type
+    embeddings = getattr(transformer, "embeddings", None)
+    if not isinstance(embeddings, nn.Module):
+        raise ConfigError(f"encoder.frozen_layers: the embeddings of {kind!r} can't be frozen here; leave it null")
+    embeddings.requires_grad_(False)
+    if layers == 0:
+        return
+    count = int(transformer.config.num_hidden_layers)
+    stacks = (each for each in transformer.modules() if isinstance(each, nn.ModuleList) and len(each) == count)
+    stack = next(stacks, None)
+    if stack is None:
+        raise ConfigError(f"encoder.frozen_layers: {kind!r} has no layers of their own to freeze; take 0 or null")
+    if layers > count:
+        raise ConfigError(f"encoder.frozen_layers: {layers} of {count} layers can't be frozen; take fewer")
+    for layer in stack[:layers]:
+        layer.requires_grad_(False)
 
 
 def first_position(transformer: PreTrainedModel) -> int | None:

@@ -11,7 +11,7 @@ from components.config.encoder import Encoder
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 
-POOLINGS = ["cls", "mean", "first_last_mean", "last", "prompt_mask"]
+POOLINGS = ["cls", "pooler", "mean", "first_last_mean", "last_two_mean", "last", "prompt_mask"]
 TEXTS = [
     "the cat sat on the mat .",
     "a dog",
@@ -21,12 +21,13 @@ TEXTS = [
 ]
 
 
-def encoder_with(folder: Path, pooling: str, head: str) -> SentenceEncoder:
+def encoder_with(folder: Path, pooling: str, head: str, **more: object) -> SentenceEncoder:
     settings = {
         "pooling": pooling,
         "head": head,
         "max_length": 24,
         "templates": ["this [X] is [MASK] .", "a [X] [MASK]"],
+        **more,
     }
     encoder = SentenceEncoder.load(folder, Encoder.model_validate(settings))
     if encoder.head is not None:
@@ -46,6 +47,13 @@ def test_plain_sentence_transformers_gives_the_same_embeddings(
     encoder = encoder_with(tiny_encoder, pooling, head)
     loaded = SentenceTransformer(str(export(encoder, tmp_path / "out")), device="cpu")
     np.testing.assert_allclose(loaded.encode(TEXTS, batch_size=2), encoder.encode(TEXTS), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "pooler"])
+def test_a_head_without_tanh_is_exported_so(tiny_encoder: Path, tmp_path: Path, pooling: str) -> None:
+    encoder = encoder_with(tiny_encoder, pooling, "always", head_activation="none")
+    loaded = SentenceTransformer(str(export(encoder, tmp_path / "out")), device="cpu").encode(TEXTS, batch_size=2)
+    np.testing.assert_allclose(loaded, encoder.encode(TEXTS), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)

@@ -34,7 +34,9 @@ def test_a_bert_on_a_cpu_is_packed(tiny_encoder: Path) -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5])
-@pytest.mark.parametrize("pooling", ["cls", "mean", "first_last_mean", "last", "prompt_mask"])
+@pytest.mark.parametrize(
+    "pooling", ["cls", "pooler", "mean", "first_last_mean", "last_two_mean", "last", "prompt_mask"]
+)
 def test_packed_embeddings_are_the_padded_ones(
     tiny_encoder: Path, pooling: str, rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,13 +29,14 @@ def plain(states: np.ndarray, ids: np.ndarray, how: str) -> np.ndarray:
         return last[attended[-1]]
     if how == "prompt_mask":
         return last[[t for t in attended if ids[t] == MASK][-1]]
+    other = {"mean": last, "first_last_mean": states[1], "last_two_mean": states[LAYERS - 2]}[how]
     total = np.zeros(DIM)
     for t in attended:
-        total += last[t] if how == "mean" else (states[1][t] + last[t]) / 2
+        total += (other[t] + last[t]) / 2
     return total / len(attended)
 
 
-@pytest.mark.parametrize("how", ["cls", "mean", "first_last_mean", "last", "prompt_mask"])
+@pytest.mark.parametrize("how", ["cls", "mean", "first_last_mean", "last_two_mean", "last", "prompt_mask"])
 def test_pooling_is_what_it_says(how: str) -> None:
     states = np.random.default_rng(0).normal(size=(LAYERS, *IDS.shape, DIM))
     expected = np.stack([plain(states[:, row], IDS[row], how) for row in range(len(IDS))])
