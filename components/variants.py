@@ -8,7 +8,8 @@ from components.config.variants import ArcCon, Composition, EntailmentTriplet, H
 from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
 
 # Embeddings by role, each (rows, dim): anchor and positive of every row of the batch; negatives (hard ones and the
-# queue, any number); near and far with triplet_anchor, the anchors that have them; level_0 … with graded_anchor.
+# queue, any number, hard ones first), with hard, (m,) int64, the place among the anchors of the first m's own one; near
+# and far with triplet_anchor, the anchors that have them; level_0 … with graded_anchor.
 Embeddings = Mapping[str, Tensor]
 Objective = Callable[[Embeddings], dict[str, Tensor]]
 
@@ -35,7 +36,12 @@ def _term(term: Term) -> Callable[[Embeddings], Tensor | None]:
     match term:
         case InfoNce():
             return lambda e: info_nce(
-                e["anchor"], e["positive"], temperature=term.temperature, negatives=e.get("negatives")
+                e["anchor"],
+                e["positive"],
+                temperature=term.temperature,
+                negatives=e.get("negatives"),
+                hard=e.get("hard"),
+                hard_weight=term.hard_negative_weight,
             )
         case ArcCon():
             return lambda e: arccon(

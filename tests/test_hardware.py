@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from components.errors import ConfigError
 from components.hardware import effective_precision
 
 
@@ -20,3 +21,13 @@ def machine(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, native: bool) -> Non
 def test_precision(monkeypatch: pytest.MonkeyPatch, cuda: bool, told: str, native: bool, expected: str) -> None:
     machine(monkeypatch, cuda=cuda, native=native)
     assert effective_precision(told) == expected
+
+
+def test_fp16_is_for_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, cuda=True, native=True)
+    assert effective_precision("fp16") == "fp16"
+    machine(monkeypatch, cuda=False, native=True)
+    with pytest.raises(
+        ConfigError, match=r"training.precision: fp16 needs an NVIDIA GPU, and there is none; take auto"
+    ):
+        effective_precision("fp16")

@@ -6,7 +6,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from components.config.base import Section, Share
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Schedule(Section):
@@ -44,9 +44,10 @@ class Recipe(Schedule):
 
 
 class Training(Schedule, Layout):
-    """`precision: auto` is bf16 where the hardware does it natively, else fp32."""
+    """`precision: auto` is bf16 where the hardware does it natively, else fp32; `fp16`, with a scaled loss, is that of
+    SimCSE's and ESimCSE's scripts, and needs a GPU."""
 
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
 
     def recipe(self, precision: Precision) -> Recipe:
         """The section without its layout, in `precision`."""

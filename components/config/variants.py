@@ -41,9 +41,13 @@ class Part(Section):
 
 
 class InfoNce(Section):
+    """`hard_negative_weight` is added to the logit of each anchor's own hard negative, so that it counts e^weight
+    times; 0, the code's default, was as good as any in SimCSE, section 6.3, where e^weight is called α."""
+
     term: Literal["info_nce"]
     weight: Weight = 1.0
     temperature: Temperature = 0.05
+    hard_negative_weight: float = 0.0
 
 
 class ArcCon(Section):
@@ -54,9 +58,13 @@ class ArcCon(Section):
 
 
 class EntailmentTriplet(Section):
+    """`dropout: false` encodes the three sentences of a triplet with dropout off, apart from the pairs, so that its
+    anchor is another embedding than theirs (ArcCSE, figure 2)."""
+
     term: Literal["entailment_triplet"]
     weight: Weight = 1.0
     margin: Annotated[float, Field(ge=0)] = 0.0
+    dropout: bool = True
 
 
 class HierarchicalTriplet(Section):
@@ -69,10 +77,15 @@ Term = Annotated[InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet, Fie
 
 
 class Momentum(Section):
-    """ESimCSE §3.2: a moving average of the encoder fills a queue of `queue` × batch rows with negatives."""
+    """ESimCSE §3.2: a moving average of the encoder fills a queue of `queue` × batch rows with negatives.
+
+    `head` is whose head the queued embeddings go through: `averaged`, as the paper's average of all parameters has it,
+    or `online`, the one that is trained, as in ESimCSE's released code.
+    """
 
     decay: Fraction = 0.995
     queue: Annotated[float, Field(gt=0)] = 2.5
+    head: Literal["averaged", "online"] = "averaged"
 
 
 class Composition(Section):
@@ -85,6 +98,11 @@ class Composition(Section):
     def parts(self, identity: str) -> list[Part]:
         """Its data; an untrained encoder is measured on SimCSE's, pairs of the view `identity`."""
         return self.data or [Part(set="corpus", roles=Roles(anchor=identity, positive=identity))]
+
+    @property
+    def triplets_apart(self) -> bool:
+        """Whether span masks and their sentences are encoded with dropout off."""
+        return any(isinstance(term, EntailmentTriplet) and not term.dropout for term in self.objective)
 
     @model_validator(mode="after")
     def _composed(self) -> Self:
@@ -107,6 +125,11 @@ class Composition(Section):
                 levels = {len(part.roles.levels) for part in self.data if part.roles.levels}
                 if levels != {len(graded.margins) + 1}:
                     raise ValueError("hierarchical_triplet needs one margin fewer than there are levels")
+        hard = any(part.roles.negative for part in self.data)
+        if not hard and any(isinstance(term, InfoNce) and term.hard_negative_weight for term in self.objective):
+            raise ValueError("hard_negative_weight needs a part of data with the role negative")
+        if len({term.dropout for term in self.objective if isinstance(term, EntailmentTriplet)}) > 1:
+            raise ValueError("terms entailment_triplet share their sentences: give all of them one dropout")
         if self.momentum and "info_nce" not in terms and "arccon" not in terms:
             raise ValueError("momentum feeds negatives to info_nce, which is no term of the objective")
         return self

@@ -7,13 +7,22 @@ from torch.nn import functional as F
 from components.objectives.cosine import check_alike, check_negatives, check_temperature, cosine_matrix
 
 
-def info_nce(anchor: Tensor, positive: Tensor, *, temperature: float, negatives: Tensor | None = None) -> Tensor:
+def info_nce(
+    anchor: Tensor,
+    positive: Tensor,
+    *,
+    temperature: float,
+    negatives: Tensor | None = None,
+    hard: Tensor | None = None,
+    hard_weight: float = 0.0,
+) -> Tensor:
     """Tell each anchor's positive from every other positive and from every negative.
 
         −log exp(cos(aᵢ, pᵢ)/τ) / (Σⱼ exp(cos(aᵢ, pⱼ)/τ) + Σₖ exp(cos(aᵢ, nₖ)/τ)), averaged over i
 
     SimCSE (Gao et al. 2021), equation 4; with a hard negative for each pair, equation 5. With a momentum queue as
-    `negatives` it is the objective of ESimCSE (Wu et al. 2022), section 3.2.
+    `negatives` it is the objective of ESimCSE (Wu et al. 2022), section 3.2. With `hard_weight` w, each anchor's own
+    hard negatives count e^w times in its sum, those of other anchors once: SimCSE, section 6.3, where α is e^w.
 
     Args:
         anchor: (batch, dim), un-normalised.
@@ -21,9 +30,11 @@ def info_nce(anchor: Tensor, positive: Tensor, *, temperature: float, negatives:
         temperature: τ > 0; SimCSE takes 0.05.
         negatives: (n, dim), any n: hard negatives, a queue, or both one below the other. Each is a negative of every
             anchor.
+        hard: (m,), int64, m ≤ n: negatives[k] is the own hard negative of anchor hard[k]. None: of no anchor.
+        hard_weight: w, any finite number.
 
     Returns:
-        A scalar ≥ 0; log(batch + n) where all cosines are equal.
+        A scalar ≥ 0; log(batch + n) where all cosines are equal and w is 0.
 
     Raises:
         ValueError: shapes that do not fit, or a temperature that is not above 0.
@@ -33,4 +44,10 @@ def info_nce(anchor: Tensor, positive: Tensor, *, temperature: float, negatives:
     check_temperature(temperature)
     candidates = positive if negatives is None else torch.cat([positive, negatives])
     own = torch.arange(len(anchor), device=anchor.device)
-    return F.cross_entropy(cosine_matrix(anchor, candidates) / temperature, own)
+    logits = cosine_matrix(anchor, candidates) / temperature
+    if hard is not None and hard_weight:
+        if hard.ndim != 1 or len(hard) > len(candidates) - len(positive):
+            raise ValueError(f"hard must be (m,) with a negative for each, not {tuple(hard.shape)}")
+        place = len(positive) + torch.arange(len(hard), device=hard.device)
+        logits = logits.index_put((hard, place), logits.new_tensor(hard_weight), accumulate=True)
+    return F.cross_entropy(logits, own)

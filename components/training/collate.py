@@ -1,7 +1,7 @@
 """From rows to one batch: every text of every role in one pass through the encoder, and who is who."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -14,20 +14,24 @@ from components.training.rows import PartRows
 
 ANCHOR_OF_LEVELS = "graded_anchor"
 ANCHOR_OF_MASKS = "triplet_anchor"
+ANCHOR_OF_NEGATIVE = "hard_anchor"
 
 
 def role_names(variant: Composition) -> list[str]:
     """Every role that a batch of `variant` may have, in a fixed order."""
     levels = max((len(part.roles.levels) for part in variant.data), default=0)
-    named = ["anchor", "positive", "negative", "near", "far", ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]
+    named = ["anchor", "positive", "negative", "near", "far"]
+    named += [ANCHOR_OF_NEGATIVE, ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]
     return named + [f"level_{k}" for k in range(levels)]
 
 
 class Batch(TypedDict):
-    """`tokens`: all texts; `roles`: for each role of `components.variants.Embeddings` the rows that play it."""
+    """`tokens`: the texts; `undropped`: those that are encoded with dropout off, whose rows are counted on from there;
+    `roles`: for each role of `components.variants.Embeddings` the rows that play it."""
 
     tokens: TokenBatch
     roles: dict[str, torch.Tensor]
+    undropped: NotRequired[TokenBatch]
 
 
 class Collator:
@@ -37,16 +41,26 @@ class Collator:
     roles that name the positive's column, or one another's, share one embedding.
     """
 
-    def __init__(self, parts: Sequence[PartRows], encoder: SentenceEncoder, *, rows: int | None = None) -> None:
-        """`rows` bounds each padded tensor (None: all texts in one)."""
+    def __init__(
+        self,
+        parts: Sequence[PartRows],
+        encoder: SentenceEncoder,
+        *,
+        rows: int | None = None,
+        triplets_apart: bool = False,
+    ) -> None:
+        """`rows` bounds each padded tensor (None: all texts in one); `triplets_apart` is the composition's."""
         self._parts = parts
         self._wrap = encoder.wrap
         self._anchor, self._view = encoder.anchor_template, encoder.view_template
         self._rows = rows
+        self._triplets_apart = triplets_apart
 
     def __call__(self, pairs: Sequence[tuple[int, int]]) -> Batch:
         sequences: list[TokenIds] = []
         roles: dict[str, list[int]] = {"anchor": [], "positive": []}
+        undropped: list[TokenIds] = []
+        apart: dict[str, list[int]] = {}
 
         def add(role: str, ids: TokenIds, template: Template) -> int:
             roles.setdefault(role, []).append(len(sequences))
@@ -65,9 +79,20 @@ class Collator:
                 anchor = add("anchor", text[names.anchor], self._anchor)
                 placed = {names.positive: add("positive", text[names.positive], self._view)}
                 others = [("negative", names.negative)] if names.negative is not None else []
+                if names.negative is not None:
+                    roles.setdefault(ANCHOR_OF_NEGATIVE, []).append(anchor)
                 if names.near in text and names.far in text:
-                    others += [("near", names.near), ("far", names.far)]
-                    roles.setdefault(ANCHOR_OF_MASKS, []).append(anchor)
+                    if self._triplets_apart:
+                        for role, name, template in (
+                            (ANCHOR_OF_MASKS, names.anchor, self._anchor),
+                            ("near", names.near, self._view),
+                            ("far", names.far, self._view),
+                        ):
+                            apart.setdefault(role, []).append(len(undropped))
+                            undropped.append(self._wrap(text[name], template))
+                    else:
+                        others += [("near", names.near), ("far", names.far)]
+                        roles.setdefault(ANCHOR_OF_MASKS, []).append(anchor)
                 if names.levels:
                     others += [(f"level_{k}", name) for k, name in enumerate(names.levels)]
                     roles.setdefault(ANCHOR_OF_LEVELS, []).append(anchor)
@@ -76,7 +101,11 @@ class Collator:
                         roles.setdefault(role, []).append(placed[name])
                     else:
                         placed[name] = add(role, text[name], self._view)
-        return {
+        roles |= {role: [len(sequences) + place for place in places] for role, places in apart.items()}
+        batch: Batch = {
             "tokens": token_batch(sequences, rows=self._rows),
             "roles": {role: torch.tensor(places) for role, places in roles.items()},
         }
+        if undropped:
+            batch["undropped"] = token_batch(undropped, rows=self._rows)
+        return batch

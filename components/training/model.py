@@ -1,5 +1,6 @@
 """Encoder, momentum queue and objective as one module: a batch in, the loss out."""
 
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -10,7 +11,7 @@ from components.config.variants import Composition
 from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
 from components.objectives import MomentumQueue
-from components.training.collate import role_names
+from components.training.collate import ANCHOR_OF_NEGATIVE, role_names
 from components.training.whole_batch import in_turn, whole_batch
 from components.variants import compose
 
@@ -34,24 +35,34 @@ class ContrastiveModel(nn.Module):
         if variant.momentum is not None:
             size = round(variant.momentum.queue * batch_size)
             self.momentum = MomentumQueue(encoder, dim=encoder.dim, size=size, decay=variant.momentum.decay)
+        self._online_head = variant.momentum is not None and variant.momentum.head == "online"
         self._cached = cached
         self._roles = role_names(variant)
         self._objective = compose(variant)
 
-    def forward(self, tokens: TokenBatch, roles: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(
+        self, tokens: TokenBatch, roles: dict[str, Tensor], undropped: TokenBatch | None = None
+    ) -> dict[str, Tensor]:
         """Each objective term's weighted loss, by name; their sum is the loss.
 
+        `roles` count the rows of `tokens`, and on from there those of `undropped`, which are encoded with dropout off.
         Across processes it is that of the whole batch in each of them: all roles are gathered, with gradients.
         """
-        embeddings = self._embedded(tokens)
-        by_role = whole_batch(embeddings, roles, self._roles)
+        embeddings = self._embedded(tokens, self.encoder)
+        if undropped is not None:
+            embeddings = torch.cat([embeddings, self._embedded(undropped, self._undropped)])
+        everyone, places = whole_batch(embeddings, roles, self._roles)
+        hard = places.pop(ANCHOR_OF_NEGATIVE, None)
+        by_role = {role: everyone[rows] for role, rows in places.items()}
+        if hard is not None:
+            by_role["hard"] = (hard.unsqueeze(1) == places["anchor"]).int().argmax(dim=1)
         negatives = [by_role.pop("negative")] if "negative" in by_role else []
         if self.momentum is not None:
             queued = self.momentum.negatives()
             if queued is not None:
                 negatives.append(queued.to(embeddings.dtype))
             with torch.no_grad():
-                self.momentum.enqueue(in_turn(self.momentum(select_rows(tokens, roles["anchor"]))))
+                self.momentum.enqueue(in_turn(self._momentum_embeddings(select_rows(tokens, roles["anchor"]))))
         if negatives:
             by_role["negatives"] = torch.cat(negatives)
         return self._objective(by_role)
@@ -61,12 +72,28 @@ class ContrastiveModel(nn.Module):
         if self.momentum is not None:
             self.momentum.update(self.encoder)
 
-    def _embedded(self, tokens: TokenBatch) -> Tensor:
-        if not (self._cached and torch.is_grad_enabled()):
+    def _momentum_embeddings(self, anchors: TokenBatch) -> Tensor:
+        assert self.momentum is not None
+        if not self._online_head or self.encoder.head is None:
+            return cast(Tensor, self.momentum(anchors))
+        averaged = cast(SentenceEncoder, self.momentum.encoder)
+        return cast(Tensor, self.encoder.head(averaged.pooled(anchors)))
+
+    def _undropped(self, tokens: TokenBatch) -> Tensor:
+        """The encoder with dropout off: set here, since gradient caching calls it again when all else is over."""
+        mode = self.encoder.training
+        self.encoder.eval()
+        try:
             return cast(Tensor, self.encoder(tokens))
+        finally:
+            self.encoder.train(mode)
+
+    def _embedded(self, tokens: TokenBatch, encode: Callable[[TokenBatch], Tensor]) -> Tensor:
+        if not (self._cached and torch.is_grad_enabled()):
+            return encode(tokens)
         pieces: list[TokenBatch] = [
             {"ids": [ids], "place": torch.arange(len(ids), device=ids.device)} for ids in tokens["ids"]
         ]
         # Without reentrance each parameter's gradient is complete once, when DistributedDataParallel waits for it.
-        embedded = [checkpoint(self.encoder, piece, use_reentrant=False) for piece in pieces]
+        embedded = [checkpoint(encode, piece, use_reentrant=False) for piece in pieces]
         return torch.cat(embedded)[tokens["place"]]

@@ -118,7 +118,7 @@ def _optimise(
     trainer = ContrastiveTrainer(
         model,
         plan=batch_plan([part.rows for part in parts], per_batch, training, spec.seed),
-        collator=Collator(parts, encoder, rows=_rows_per_tensor(layout)),
+        collator=Collator(parts, encoder, rows=_rows_per_tensor(layout), triplets_apart=spec.variant.triplets_apart),
         trace=trace,
         training=training,
         folder=folder,

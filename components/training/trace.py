@@ -16,6 +16,7 @@ from components.training.plan import rows_per_batch
 from components.training.rows import PartRows
 
 DEV_SCORE = f"sts/{DEV}"  # Spearman ×100; picks the best checkpoint
+HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 HELDOUT, DEV_GEOMETRY = "geometry/heldout", "geometry/stsb-dev"  # each with /alignment and /uniformity
 
 
@@ -42,7 +43,7 @@ class Trace:
         self._dev = {DEV: dev}
         samples = evaluation.geometry
         sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples, seed)
-        self._half = training.precision == "bf16"  # as training runs; scores are taken in float32, as they are in use
+        self._half = HALF.get(training.precision)  # as training runs; scores are taken in float32, as they are in use
         self._heldout = heldout_pairs(encoder, parts, training.batch_size, samples.samples, seed)
         self._dev_pairs = (encoder.tokenise(sample.first), encoder.tokenise(sample.second, anchor=False))
         self._dev_sentences = encoder.tokenise(sample.sentences)
@@ -51,7 +52,7 @@ class Trace:
         """`sts/STSB-dev` (×100), and alignment and uniformity of both kinds of pairs."""
         scores = evaluate_sts(lambda texts: encoder.encode(texts, self._batch_size), self._dev).scores
         cuda = [encoder.device] if encoder.device.type == "cuda" else []
-        half = torch.autocast(encoder.device.type, torch.bfloat16, enabled=self._half)
+        half = torch.autocast(encoder.device.type, self._half, enabled=self._half is not None)
         with torch.random.fork_rng(devices=cuda), half:
             torch.manual_seed(self._seed)
             anchors, positives, first, second, sentences = (

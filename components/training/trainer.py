@@ -76,6 +76,7 @@ class ContrastiveTrainer(Trainer):
             weight_decay=training.weight_decay,
             max_grad_norm=training.max_gradient_norm,
             bf16=training.precision == "bf16",
+            fp16=training.precision == "fp16",
             use_cpu=not cuda,
             seed=seed,
             logging_steps=max(1, training.evaluation_steps // 10),
@@ -138,7 +139,8 @@ class ContrastiveTrainer(Trainer):
                 + (f"; {kept[-1]} holds the last good weights" if kept else "")
             )
         named = {"train/loss": logs["loss"], "train/learning_rate": logs["learning_rate"], PROGRESS: logs["epoch"]}
-        if "grad_norm" in logs:
+        # Where a scaled fp16 gradient overflows, the scaler leaves the step out and takes a smaller scale.
+        if "grad_norm" in logs and (not self.args.fp16 or math.isfinite(logs["grad_norm"])):
             named["train/gradient_norm"] = float(logs["grad_norm"])
         named |= {f"train/{name}": float(total) / self._term_steps for name, total in self._terms.items()}
         self._terms, self._term_steps = {}, 0

@@ -14,11 +14,13 @@ def processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def whole_batch(embeddings: Tensor, roles: Mapping[str, Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """The embeddings of every role over all processes, with gradients to each process's own.
+def whole_batch(
+    embeddings: Tensor, roles: Mapping[str, Tensor], names: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The embeddings of all processes, with gradients to each one's own, and the rows of them that play each role.
 
-    Rows stand in the plan's order, from which `components.training.plan.shared_out` has dealt them in turn. A role that
-    rows may lack (near and far of a span mask) can have fewer rows in one process than in another, or none.
+    A role's rows stand in the plan's order, from which `components.training.plan.shared_out` has dealt them in turn. A
+    role that rows may lack (near and far of a span mask) can have fewer in one process than in another, or none.
 
     Args:
         embeddings: (texts, dim), this process's.
@@ -27,7 +29,7 @@ def whole_batch(embeddings: Tensor, roles: Mapping[str, Tensor], names: Sequence
     """
     count = processes()
     if count == 1:
-        return {role: embeddings[places] for role, places in roles.items()}
+        return embeddings, dict(roles)
     width = len(roles["anchor"])  # no role has more rows, and all processes have as many
     table = torch.full((len(names) + 1, width), -1, device=embeddings.device)
     for line, name in enumerate(names):
@@ -44,8 +46,8 @@ def whole_batch(embeddings: Tensor, roles: Mapping[str, Tensor], names: Sequence
         places = tables[:, line]
         dealt = (places + first).T[places.T >= 0]
         if len(dealt):
-            found[name] = everyone[dealt]
-    return found
+            found[name] = dealt
+    return everyone, found
 
 
 def in_turn(rows: Tensor) -> Tensor:

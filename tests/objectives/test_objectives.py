@@ -53,6 +53,22 @@ def test_info_nce_is_the_plain_loop(negatives: Tensor | None) -> None:
     assert info_nce(anchor, positive, temperature=0.3, negatives=negatives).item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.7, -1.2])
+def test_an_own_hard_negative_counts_by_its_weight(weight: float) -> None:
+    """SimCSE, section 6.3: α = e^weight times, where it is the anchor's own; the last row is of a queue."""
+    anchor, positive, negatives, own = rows(4, 1), rows(4, 2), rows(4, 9), [0, 2, 3]
+    total = 0.0
+    for i, a in enumerate(anchor.tolist()):
+        exponentials = [math.exp(cos(a, p) / 0.3) for p in positive.tolist()]
+        others = [
+            (math.exp(weight) if k < len(own) and own[k] == i else 1.0) * math.exp(cos(a, n) / 0.3)
+            for k, n in enumerate(negatives.tolist())
+        ]
+        total -= math.log(exponentials[i] / (sum(exponentials) + sum(others)))
+    found = info_nce(anchor, positive, temperature=0.3, negatives=negatives, hard=torch.tensor(own), hard_weight=weight)
+    assert found.item() == pytest.approx(total / len(anchor), rel=1e-12)
+
+
 @NEGATIVES
 def test_arccon_is_the_plain_loop(negatives: Tensor | None) -> None:
     anchor = rows(4, 1)
@@ -81,12 +97,21 @@ def test_hierarchical_triplet_is_the_plain_loop() -> None:
     [
         (lambda a, p: info_nce(a, p, temperature=0.3), 2),
         (lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n), 3),
+        (lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n, hard=torch.arange(4), hard_weight=0.7), 3),
         (lambda a, p: arccon(a, p, temperature=0.3), 2),
         (lambda a, p, n: arccon(a, p, temperature=0.3, margin_degrees=60, negatives=n), 3),
         (lambda a, n, f: entailment_triplet(a, n, f, margin=0.4), 3),
         (lambda a, p, q, r: hierarchical_triplet(a, [p, q, r], margins=[0.1, 0.2]), 4),
     ],
-    ids=["info_nce", "info_nce-negatives", "arccon", "arccon-negatives", "entailment", "hierarchical"],
+    ids=[
+        "info_nce",
+        "info_nce-negatives",
+        "info_nce-weighted",
+        "arccon",
+        "arccon-negatives",
+        "entailment",
+        "hierarchical",
+    ],
 )
 def test_gradients_are_the_finite_differences(objective: Callable[..., Tensor], inputs: int) -> None:
     leaves = tuple(rows(4, seed).requires_grad_() for seed in range(inputs))

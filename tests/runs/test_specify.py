@@ -43,7 +43,7 @@ Keys = tuple[str | int, ...]
 RAW: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "params.yaml")
 PARAMS = Params.model_validate(RAW)
 # Values that a text may have in some place of params.yaml; one of them fits wherever a text is chosen from a few.
-TEXTS = [*RAW["augmentation"]["views"], *RAW["sources"], "none", "always", "cls", "fp32", "bf16", "sklearn"]
+TEXTS = [*RAW["augmentation"]["views"], *RAW["sources"], "none", "always", "online", "cls", "fp32", "bf16", "sklearn"]
 TEXTS += ["anchor", "negative", "arccon", "info_nce", "tuples/sts", "a [X] is [MASK]", "https://localhost/x", "0" * 64]
 
 

@@ -86,6 +86,7 @@ def test_every_role_is_played_by_its_own_text(encoder: SentenceEncoder) -> None:
         "anchor": [[14, 15], [10, 11, 12], [80]],
         "positive": [[14, 15], [10, 11, 12], [81]],
         "negative": [[82]],
+        "hard_anchor": [[80]],
     }
 
 
@@ -136,7 +137,7 @@ def test_anchors_and_other_views_have_their_own_prompts(tiny_encoder: Path) -> N
     prompted = SentenceEncoder.load(tiny_encoder, settings)
     batch = Collator([HARD], prompted)([(0, 0)])
     words = {role: prompted.tokenizer.convert_ids_to_tokens(rows[0])[0] for role, rows in players(batch).items()}
-    assert words == {"anchor": "this", "positive": "a", "negative": "a"}
+    assert words == {"anchor": "this", "positive": "a", "negative": "a", "hard_anchor": "this"}
 
 
 def views(folder: Path, **columns: list[list[int] | None]) -> None:
@@ -181,5 +182,5 @@ def test_views_of_different_length_are_a_clear_error(tmp_path: Path, monkeypatch
 
 def test_a_missing_view_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"no view 'whole' under data/views/train; run `dvc repro`"):
+    with pytest.raises(DataError, match=r"no view 'whole' under data/views/train; name a variant .*run `dvc repro`"):
         load_part(Part(set="corpus", roles=Roles(anchor="whole", positive="whole")), no_tokeniser, seed=0)

@@ -1,7 +1,7 @@
 """Encoder, objective and momentum queue together: each variant's loss against a plain float64 recomputation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components import paths
 from components.augmentation.tokens import tokenise
 from components.config import VariantSettings, load_params, variant_settings
-from components.config.variants import Term
+from components.config.variants import Term, Variant
 from components.encoder.batch import token_batch
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import Template, TokenIds
@@ -27,14 +27,20 @@ TRAINED = [name for name, variant in load_params(REPOSITORY / "params.yaml").var
 BATCH = 20
 Vector = NDArray[np.float64]
 Pairs = Sequence[tuple[int, int]]
+Change = Callable[[dict[str, Any]], None]  # of a variant's entry
 
 
 class Run:
     """A variant in the miniature project: float64, dropout off, and the pairs of its first two batches."""
 
-    def __init__(self, name: str, **encoder: Any) -> None:
+    def __init__(self, name: str, change: Change | None = None, **encoder: Any) -> None:
         params = load_params()
         self.settings: VariantSettings = variant_settings(params, name, {"batch_size": BATCH})
+        if change is not None:
+            variant = self.settings.variant
+            raw = variant.model_dump()
+            change(raw)
+            self.settings = self.settings._replace(variant=type(variant).model_validate(raw))
         settings = self.settings.encoder.model_copy(update=encoder)
         self.encoder = SentenceEncoder.load(paths.SOURCES / "encoder", settings).double()
         parts = self.settings.variant.data
@@ -48,7 +54,8 @@ class Run:
         self.model = ContrastiveModel(self.encoder, self.settings.variant, BATCH).double().eval()
 
     def batch(self, number: int) -> Batch:
-        return Collator(self.parts, self.encoder)(self.pairs[number])
+        apart = self.settings.variant.triplets_apart
+        return Collator(self.parts, self.encoder, triplets_apart=apart)(self.pairs[number])
 
     def alone(self, ids: TokenIds, template: Template) -> Vector:
         """One sequence's embedding, encoded by itself."""
@@ -180,3 +187,104 @@ def test_the_momentum_encoder_takes_no_gradient(miniature: Path) -> None:
     for number in (0, 1):
         torch.stack(list(run.model(**run.batch(number)).values())).sum().backward()
     assert all(parameter.grad is None for parameter in run.model.momentum.parameters())
+
+
+def weighted(entry: dict[str, Any]) -> None:
+    entry["objective"][0]["hard_negative_weight"] = 0.7
+
+
+def test_each_anchor_s_own_hard_negative_is_weighted_beside_plain_pairs(miniature: Path) -> None:
+    """The corpus's pairs come first and have none."""
+    run = Run("ngcse-nli", weighted)
+    anchors, own, positives, negatives = run.anchors(0), list[int](), list[Vector](), list[Vector]()
+    for i, (part, row) in enumerate(run._rows(0)):
+        roles = part.part.roles
+        positives.append(run._role(part, row, roles.positive))
+        if roles.negative:
+            own.append(i)
+            negatives.append(run._role(part, row, roles.negative))
+    total = 0.0
+    for i, anchor in enumerate(anchors):
+        exponentials = [math.exp(cosine(anchor, positive) / 0.05) for positive in positives]
+        others = [
+            (math.exp(0.7) if i == owner else 1.0) * math.exp(cosine(anchor, negative) / 0.05)
+            for owner, negative in zip(own, negatives, strict=True)
+        ]
+        total -= math.log(exponentials[i] / (sum(exponentials) + sum(others)))
+    assert 0 < len(own) < len(anchors)
+    assert losses(run.model, run.batch(0)) == pytest.approx({"info_nce": total / len(anchors)}, rel=1e-9)
+
+
+def undropped(entry: dict[str, Any]) -> None:
+    next(term for term in entry["objective"] if term["term"] == "entailment_triplet")["dropout"] = False
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_triplets_apart_are_encoded_with_dropout_off(miniature: Path, cached: bool) -> None:
+    run = Run("arccse", undropped)
+    expected = run.plain_terms(0, [])
+    model = ContrastiveModel(run.encoder, run.settings.variant, BATCH, cached=cached).train()
+    found = losses(model, run.batch(0))
+    assert found["entailment_triplet"] == pytest.approx(expected["entailment_triplet"], rel=1e-9)
+    assert abs(found["arccon"] - expected["arccon"]) > 1e-3  # whose pairs differ by dropout
+    assert run.encoder.training and run.encoder.transformer.training
+
+
+def test_the_gradient_of_triplets_apart_is_the_plain_one_when_cached(
+    miniature: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.encoder.model.packs", lambda _: False)
+    run, gradients = Run("arccse", undropped), list[list[torch.Tensor]]()
+    for cached in (False, True):
+        model = ContrastiveModel(run.encoder, run.settings.variant, BATCH, cached=cached).train()
+        run.encoder.zero_grad()
+        torch.manual_seed(0)
+        torch.stack(list(model(**run.batch(0)).values())).sum().backward()
+        gradients.append([p.grad.clone() for p in run.encoder.parameters() if p.grad is not None])
+    for plain, cached_one in zip(*gradients, strict=True):
+        torch.testing.assert_close(cached_one, plain, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("head", ["averaged", "online"])
+def test_queued_embeddings_go_through_the_head_that_is_told(miniature: Path, head: str) -> None:
+    """After one step of the online encoder the two heads differ; the averaged one lags behind."""
+    run = Run("esimcse-momentum", lambda entry: entry["momentum"].update(head=head), head="training")
+    momentum, online = run.model.momentum, run.encoder.head
+    assert momentum is not None and online is not None
+    with torch.no_grad():
+        for parameter in run.encoder.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    run.model.follow()
+    losses(run.model, run.batch(0))
+    averaged = momentum.encoder
+    used = online if head == "online" else averaged.head
+    weight, bias = (parameter.detach().numpy() for parameter in used[0].parameters())
+    with torch.no_grad():
+        tokens = [run.encoder.wrap(ids, run.encoder.anchor_template) for ids in anchor_ids(run)]
+        pooled = np.stack([averaged.pooled(token_batch([each]))[0].numpy() for each in tokens])
+    queued = momentum.negatives()
+    assert queued is not None
+    np.testing.assert_allclose(queued.numpy(), np.tanh(pooled @ weight.T + bias), rtol=0, atol=1e-12)
+
+
+def anchor_ids(run: Run) -> list[TokenIds]:
+    found = [part.columns[part.part.roles.anchor].take(np.array([row]))[0] for part, row in run._rows(0)]
+    return [ids for ids in found if ids is not None]
+
+
+@pytest.mark.parametrize(
+    "name, change, sentence",
+    [
+        ("simcse", weighted, "hard_negative_weight needs a part of data with the role negative"),
+        (
+            "arccse",
+            lambda entry: entry["objective"].append({"term": "entailment_triplet", "dropout": False}),
+            "terms entailment_triplet share their sentences: give all of them one dropout",
+        ),
+    ],
+)
+def test_a_term_that_its_data_can_not_serve_is_refused(name: str, change: Change, sentence: str) -> None:
+    entry = load_params(REPOSITORY / "params.yaml").variants[name].model_dump()
+    change(entry)
+    with pytest.raises(ValueError, match=sentence):
+        Variant.model_validate(entry)

@@ -1,5 +1,6 @@
 """Several processes with a share of each batch train as one process with the whole batch does; gradient caching too."""
 
+import copy
 import os
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from components.training.plan import batch_plan, rows_per_batch, shared_out
 from components.training.rows import load_part
 from tests.project import REPOSITORY, make_project
 
-# Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives; two parts, one graded; all of it.
-VARIANTS = ["simcse-sup", "esimcse", "arccse", "ngcse-nli", "ngcse-sts-ht", "cse-mix"]
+# Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives, which `weighted` weights; two
+# parts, one graded; all of it; triplets that are encoded apart.
+VARIANTS = ["simcse-sup", "esimcse", "arccse", "weighted", "ngcse-sts-ht", "cse-mix", "apart"]
 BATCH, PROCESSES, STEPS = 24, 2, 4  # after three steps the queue of 2.5 batches has gone round
 # Without dropout the two sides of a pair would coincide, where ArcCon's slope has no bound; two templates part them.
 PROMPTS = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
@@ -36,6 +38,7 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     """The losses of each step, the gradients of their sum, and the queue, in float64."""
     params = load_params()
     settings = variant_settings(params, variant, {"batch_size": BATCH})
+    apart = settings.variant.triplets_apart
     torch.manual_seed(0)
     encoder = SentenceEncoder.load(paths.SOURCES / "encoder", settings.encoder.model_copy(update=PROMPTS)).double()
     parts = [
@@ -43,7 +46,7 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     ]
     plan = whole_plan([part.rows for part in parts], rows_per_batch(settings.variant.data, BATCH), settings.training)
     shares = shared_out(plan, processes)
-    collator = Collator(parts, encoder, rows=CACHE_ROWS)
+    collator = Collator(parts, encoder, rows=CACHE_ROWS, triplets_apart=apart)
     model = ContrastiveModel(encoder, settings.variant, BATCH, cached=cached).double().train(dropout)
     wrapped = DistributedDataParallel(model, find_unused_parameters=True) if processes > 1 else model
     found: Found = {}
@@ -81,9 +84,16 @@ def process(rank: int, project: str, out: str) -> None:
 @pytest.fixture(scope="module")
 def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project in which a third of the sentences are too short for a span mask: triplets come unevenly."""
-    views = YAML(typ="safe").load(REPOSITORY / "params.yaml")["augmentation"]["views"]
+    raw = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+    views, variants = raw["augmentation"]["views"], raw["variants"]
     views["span_mask"] = {"kind": "span_mask", "near": 0.1, "far": 0.2}
-    return make_project(tmp_path_factory.mktemp("shared") / "project", tiny_encoder, augmentation={"views": views})
+    weighted, apart = copy.deepcopy(variants["ngcse-nli"]), copy.deepcopy(variants["arccse"])
+    weighted["objective"][0]["hard_negative_weight"] = 0.7
+    apart["objective"][1]["dropout"] = False
+    folder = tmp_path_factory.mktemp("shared") / "project"
+    return make_project(
+        folder, tiny_encoder, augmentation={"views": views}, variants={"weighted": weighted, "apart": apart}
+    )
 
 
 @pytest.fixture
