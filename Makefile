@@ -11,7 +11,8 @@ export HF_HUB_DISABLE_PROGRESS_BARS ?= 1
 export PIP_PROGRESS_BAR ?= off
 endif
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
-PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One process more than there are cores, since many tests wait for servers.
+PARALLEL := --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 .PHONY: help run test test-fast up down status bench check format lock clean
 
 help: ## show this list

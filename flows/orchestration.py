@@ -42,6 +42,9 @@ class Orchestrated(Generic[P, R]):
     @cached_property
     def prefect(self) -> Any:
         """Prefect's `Flow` or `Task` of the function."""
+        # Without a server of the user's, a flow on Dask starts a temporary one: on a busy machine that takes its time.
+        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         import prefect
         from prefect.cache_policies import NO_CACHE
 

@@ -88,6 +88,7 @@ def test_german_appendices_are_left_out() -> None:
 
 
 def test_lengths_are_in_characters_where_no_spaces_part_words(run: Callable[..., dict[str, Any]]) -> None:
-    lines = [*SENTENCES["zh"], *SENTENCES["ja"], "猫很大。", "猫" * 300 + "。"]
+    more = [f"第{number}天，{sentence}" for number in range(9) for sentence in SENTENCES["zh"]]
+    lines = [*more, *SENTENCES["ja"], "猫很大。", "猫" * 300 + "。"]
     made = run("lines.txt", "\n".join(lines).encode(), language="zh", heldout=0.5)
     assert made["summary"]["dropped"]["length"] == 2

@@ -44,6 +44,7 @@ class Project:
             "MLFLOW_TRACKING_URI": f"sqlite:///{self.folder}/mlflow.db",
             "GIT_CONFIG_GLOBAL": os.devnull,
         }
+        (self.folder / ".state").mkdir(exist_ok=True)  # Prefect makes its home, but no folder above it
         pipe = subprocess.PIPE
         return subprocess.Popen(
             command, cwd=self.folder, env=os.environ | own | environment, stdout=pipe, stderr=pipe, text=True

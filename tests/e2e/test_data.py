@@ -39,7 +39,7 @@ def project(tmp_path: Path, tiny_encoder: Path) -> Project:
     params["corpus"] |= {"format": "text", "filter": False, "min_words": 1}
     yaml.dump(params, folder / "params.yaml")
     project = Project(folder)
-    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "-q", "fetch"]):
+    for command in (["git", "init", "-q"], ["dvc", "init", "-q"], ["dvc", "repro", "fetch"]):
         done = project.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
     return project
@@ -78,7 +78,7 @@ def test_synthesis_is_divided_among_a_clusters_tasks(tmp_path: Path, tiny_encode
     params = yaml.load(project.folder / "params.yaml")
     params["dask"] = {"scheduler": "local", "synthesis_shares": 2}
     yaml.dump(params, project.folder / "params.yaml")
-    for command in (["dvc", "repro", "-q", "fetch"], ["python", "-c", ON_DASK], ["dvc", "repro", "-q", "synthesize"]):
+    for command in (["dvc", "repro", "fetch"], ["python", "-c", ON_DASK], ["dvc", "repro", "-q", "synthesize"]):
         done = project.run(*command)
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     for pattern in ("nli", "sts"):

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -173,6 +174,8 @@ def test_up_again_changes_nothing(site: Site) -> None:
 
 
 def test_a_port_that_is_taken_is_named(site: Site, tmp_path: Path) -> None:
+    for name in ("params.yaml", "prefect.yaml"):
+        shutil.copy(site.folder / name, tmp_path)
     done = Project(tmp_path).run("cseflow", "up", "--prefect-port", str(site.prefect_port), PYTHONPATH=str(site.folder))
     assert done.returncode == 1
     assert f"port {site.prefect_port} is taken by another program" in done.stderr

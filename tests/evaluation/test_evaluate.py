@@ -20,7 +20,7 @@ def senteval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (sts / "STS.input.MSRvid.txt").write_text("".join(f"a man {k}\tthe man {k * k}\n" for k in range(9)))
     (sts / "STS.gs.MSRvid.txt").write_text("".join(f"{k % 5}\n" for k in range(9)))
     for name in ("custrev.pos", "custrev.neg"):
-        (reviews / name).write_text("".join(f"{name} {k}\n" for k in range(12)))
+        (reviews / name).write_text("".join(f"{name} {k}\n" for k in range(24)))
     return tmp_path / "senteval"
 
 

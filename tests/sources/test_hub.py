@@ -48,13 +48,13 @@ FETCH = """
 import json, sys
 from pathlib import Path
 from components.config.sources import Source
-from components.errors import DataError
+from components.errors import CseflowError
 from components.sources import resolve
 told = {}
 for name, (uri, sha256) in json.loads(sys.argv[1]).items():
     try:
         told[name] = str(resolve(Source(uri=uri, sha256=sha256), Path(sys.argv[2]) / name))
-    except DataError as error:
+    except CseflowError as error:
         told[name] = str(error)
 sys.stdout.write(json.dumps(told))
 """

@@ -129,8 +129,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
     """Seconds that a silent server is waited for, through buffers that are small as the rates of these tests are."""
     small = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]
     monkeypatch.setattr(HTTPConnection, "default_socket_options", small)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")
-    return 2
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "6")
+    return 6
 
 
 def with_a_megabyte(folder: Path) -> Path:
@@ -145,7 +145,7 @@ def with_a_megabyte(folder: Path) -> Path:
 def test_an_upload_that_moves_has_no_deadline(
     server: Server, impatient: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SlowProxy(server.port, rate=250_000) as slow:
+    with SlowProxy(server.port, rate=75_000) as slow:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", slow.uri)
         before = time.perf_counter()
         with Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
