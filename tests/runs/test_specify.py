@@ -114,7 +114,8 @@ def flipped(leaf: Keys) -> Params:
         place = at(raw, leaf[:-1])
         place[leaf[-1]] = value
         if leaf[-1] == "term":
-            place.pop("margin_degrees", None)  # which no other term has
+            for own in ("margin_degrees", "hard_negative_weight"):  # which no other term has
+                place.pop(own, None)
         try:
             params = Params.model_validate(raw)
         except (ValueError, ConfigError):
