@@ -7,6 +7,7 @@ SOURCES = Path("data/sources")  # one folder per entry of `sources` in params.ya
 CORPUS = Path("data/corpus")  # train.parquet, heldout.parquet, summary.json
 VIEWS = Path("data/views")  # <split>/<view>: sentences of train and heldout tokenised for encoder.source; `views_of`
 NLI = Path("data/nli")  # train.parquet, where the profile has a source of NLI triplets
+SETS = Path("data/sets")  # <name>.parquet: tuples that others made, of section `sets`
 TUPLES = Path("data/tuples")  # nli.parquet, sts.parquet, each with its report beside it: nli.json, sts.json
 STS = Path("data/sts")  # <task>.parquet, and STSB-dev.parquet
 STS_TRAIN = STS / "train/STSB.parquet"  # apart from what is measured on

@@ -16,6 +16,7 @@ from components.config.evaluation import Evaluation, metric_names
 from components.config.experiment import Experiment, Tracking
 from components.config.file import read_mapping
 from components.config.promotion import Bounds, Floor, Promotion
+from components.config.sets import TupleSet
 from components.config.sources import Source
 from components.config.synthesis import Synthesis
 from components.config.training import Training
@@ -33,6 +34,7 @@ class Params(Section):
     profile: str
     seed: Seed
     sources: dict[Name, Source]
+    sets: dict[Name, TupleSet] = {}
     corpus: Corpus
     dask: Dask = Dask()
     augmentation: Augmentation
@@ -48,6 +50,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        for name, tuples in self.sets.items():
+            self._check_source(f"sets.{name}.source", tuples.source)
         for name, variant in self.variants.items():
             for place, part in enumerate(variant.data):
                 self._check_part(f"variants.{name}.data.{place}", part)
@@ -78,6 +82,10 @@ class Params(Section):
                 if spec.kind == "span_mask":
                     columns |= {f"{view}_near", f"{view}_far"}
             what = "view"
+        elif part.set.startswith("sets/"):
+            _check(f"{where}.set", "set", part.set, [f"sets/{name}" for name in self.sets])
+            columns = {str(role) for role in self.sets[part.set.removeprefix("sets/")].columns}
+            what = f"column of {part.set}"
         else:
             if part.set == "nli":
                 self._check_source(f"{where}.set", "nli")
@@ -104,7 +112,8 @@ class VariantSettings(NamedTuple):
 def load_params(path: Path | str = PARAMS, *, profile: str | None = None) -> Params:
     """Read `path` and lay the profile it names (or `profile`) over it.
 
-    A profile is `profiles/<name>.yaml` beside `path`; its mappings merge key by key, anything else replaces.
+    A profile is `profiles/<name>.yaml` beside `path`; its mappings merge key by key, anything else replaces. One that
+    names another as its `base` lies over that one.
 
     Raises:
         ConfigError: naming the file and the key, in one sentence.
@@ -113,13 +122,9 @@ def load_params(path: Path | str = PARAMS, *, profile: str | None = None) -> Par
     raw = read_mapping(path)
     if profile is not None:
         raw["profile"] = profile
-    name = raw.get("profile")
-    overlay_path = path.parent / "profiles" / f"{name}.yaml"
-    found = sorted(entry.stem for entry in (path.parent / "profiles").glob("*.yaml"))
-    if name not in found:
-        raise ConfigError(f"{path}: profile: {name!r} is none of {', '.join(found) or 'any (profiles/ is empty)'}")
+    overlay = _profile(f"{path}: profile", raw.get("profile"), path.parent / "profiles", ())
     try:
-        return Params.model_validate(_merged(raw, read_mapping(overlay_path)))
+        return Params.model_validate(_merged(raw, overlay))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
@@ -161,6 +166,22 @@ def _overridden(section: S, changes: dict[str, Any], where: str) -> S:
         return type(section).model_validate(section.model_dump() | changes)
     except ValidationError as error:
         raise ConfigError(_sentence(error, where, type(section))) from None
+
+
+def _profile(where: str, name: Any, folder: Path, above: tuple[str, ...]) -> dict[str, Any]:
+    """What the profile `name` of `folder` changes, its base's changes under its own; `where` names it so."""
+    found = sorted(entry.stem for entry in folder.glob("*.yaml"))
+    if name not in found:
+        raise ConfigError(f"{where}: {name!r} is none of {', '.join(found) or 'any (profiles/ is empty)'}")
+    if name in above:
+        raise ConfigError(f"{where}: {' → '.join([*above, name])} goes round; a profile can't be its own base")
+    path = folder / f"{name}.yaml"
+    overlay = read_mapping(path)
+    if (base := overlay.pop("base", None)) is None:
+        return overlay
+    under = _profile(f"{path}: base", base, folder, (*above, name))
+    merged: dict[str, Any] = _merged(under, overlay)
+    return merged
 
 
 def _merged(base: Any, over: Any) -> Any:

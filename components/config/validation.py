@@ -63,6 +63,10 @@ class NliSuite(TripletSuite):
     max_near_copies: Share = 0.1
 
 
+class SetSuite(NliSuite):
+    """Pairs and tuples that others made, of section `sets`."""
+
+
 class TupleSuite(TripletSuite):
     """Tuples in the NLI and the STS pattern, made by synthesis."""
 
@@ -87,4 +91,5 @@ class Validation(Section):
     views: ViewSuite = ViewSuite()
     sts: StsSuite = StsSuite()
     nli: NliSuite = NliSuite()
+    sets: SetSuite = SetSuite()
     tuples: TupleSuite = TupleSuite()

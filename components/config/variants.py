@@ -32,10 +32,11 @@ class Roles(Section):
 class Part(Section):
     """One kind of row in every batch; `rows: null` takes what the other parts leave of training.batch_size.
 
-    `set` is `corpus`, `nli` (triplets of a source that people wrote) or `tuples/nli`, `tuples/sts` (by an LLM).
+    `set` is `corpus`, `nli` (triplets of a source that people wrote), `tuples/nli` or `tuples/sts` (by an LLM), or
+    `sets/<name>`, an entry of section `sets`.
     """
 
-    set: Annotated[str, Field(pattern=r"^(corpus|nli|tuples/[a-z0-9_-]+)$")]
+    set: Annotated[str, Field(pattern=r"^(corpus|nli|(tuples|sets)/[A-Za-z0-9._-]+)$")]
     rows: PositiveInt | None = None
     roles: Roles
 

@@ -127,7 +127,7 @@ def _stages_of(params: Params, variants: Iterable[str]) -> Iterator[str]:
             elif kind == "tuples":
                 yield from (f"synthesize@{pattern}", "validate@tuples")
             else:
-                yield from ("nli", "validate@nli")
+                yield from (kind, f"validate@{kind}")
 
 
 def _changed(old: dict[str, Any] | None, now: dict[str, Any]) -> str:

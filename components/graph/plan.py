@@ -18,7 +18,7 @@ from components.paths import BASELINES, DATA
 PLANS = DATA / "plan"  # <stage>.json, made by stage `plan`
 NLI_SOURCE = "nli"  # entry of `sources` with triplets that people wrote; a profile need not have it
 PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
-KINDS = ("corpus", "views", "sts", "nli", "tuples")  # of data sets, each with a suite of its own
+KINDS = ("corpus", "views", "sts", "nli", "tuples", "sets")  # of data sets, each with a suite of its own
 BACKENDS = frozenset({"local", "openai", "replay"})  # of the synthesis: a section and a module each
 
 # Modules whose code is in no plan: what they come to is there by value, or it decides no byte of the data.
@@ -45,6 +45,7 @@ STAGES = {
     "corpus": Stage("components.corpus.__main__", "corpus"),
     "sts": Stage("components.evaluation.__main__", "sts"),
     "nli": Stage("components.synthesis.nli", "nli"),
+    "sets": Stage("components.synthesis.sets", "sets"),
     **{f"synthesize@{pattern}": Stage("components.synthesis.__main__", "synthesize") for pattern in PATTERNS},
     "views": Stage("components.augmentation.__main__", "views"),
     **{f"validate@{kind}": Stage("components.validation.__main__") for kind in KINDS},
@@ -61,12 +62,14 @@ class Demand:
             whose views are all made, comes first.
         tuples: patterns of which an LLM is asked for tuples: all of `synthesis.tuples` where a variant trains on any.
         nli: whether the triplets of source `nli` are read, by a variant or as the LLM's examples.
+        sets: entries of section `sets`.
     """
 
     encoders: frozenset[str]
     views: dict[str, frozenset[str]]
     tuples: tuple[Pattern, ...]
     nli: bool
+    sets: tuple[str, ...]
 
     @classmethod
     def of(cls, params: Params, variants: Iterable[str] = ()) -> Self:
@@ -89,6 +92,7 @@ class Demand:
             views={source: frozenset(each) for source, each in views.items()},
             tuples=tuple(pattern for pattern in PATTERNS if tuples and pattern in params.synthesis.tuples),
             nli=NLI_SOURCE in params.sources and ("nli" in sets or tuples),
+            sets=tuple(name for name in params.sets if f"sets/{name}" in sets),
         )
 
     def receipts(self, params: Params) -> dict[str, list[str]]:
@@ -100,6 +104,7 @@ class Demand:
             "corpus": ["corpus"],
             "sts": sorted(set(params.evaluation.sts.values())),
             "nli": [NLI_SOURCE] if self.nli else [],
+            "sets": sorted({params.sets[name].source for name in self.sets}),
             "synthesize": sorted({*llm, *cosine}) if self.tuples else [],
             "views": sorted(self.views),
         }
@@ -163,6 +168,8 @@ def _settings(name: str, item: str, params: Params, demand: Demand) -> dict[str,
             return _leaves("evaluation.sts", {str(task): source for task, source in params.evaluation.sts.items()})
         case "nli":
             return {"sources": [NLI_SOURCE]} if demand.nli else None
+        case "sets":
+            return {f"sets.{each}": params.sets[each].model_dump() for each in demand.sets} or None
         case "synthesize":
             return _of_synthesis(item, params) if item in demand.tuples else None
         case "views":
@@ -194,10 +201,12 @@ def _of_validation(kind: str, params: Params, demand: Demand) -> dict[str, Any]:
         case "views":
             settings |= _leaves("augmentation", params.augmentation.model_dump())
             settings |= _encoders(params, demand)
-        case "nli" | "tuples":
+        case "nli" | "tuples" | "sets":
             settings["corpus.language"] = params.corpus.language
     if kind == "tuples":
         settings["synthesis.tuples"] = list(demand.tuples)
+    if kind == "sets":
+        settings["sets"] = {name: sorted(params.sets[name].columns) for name in demand.sets}
     return settings
 
 

@@ -1,6 +1,6 @@
 """What is measured of a trained encoder, by the specification of its run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from components.evaluation.embed import encoder_of
@@ -23,10 +23,14 @@ def measure_run(spec: RunSpec, encoder: Path, curves: Mapping[str, Curve]) -> Me
 
     model = SentenceTransformer(str(encoder), trust_remote_code=False)
     encode = encoder_of(model, spec.evaluation.batch_size)
-    return measure(encode, spec.evaluation, curves, {name: _tuple_pairs(name) for name in spec.tuple_sets})
+    return measure(encode, spec.evaluation, curves, _training_pairs(spec.tuple_sets))
 
 
-def _tuple_pairs(name: str) -> TwoKinds:
-    """A tuple set's positive and negative pairs."""
-    texts = read_tuples(name, ["anchor", "positive", "negative"])
-    return (texts["anchor"], texts["positive"]), (texts["anchor"], texts["negative"])
+def _training_pairs(names: Iterable[str]) -> dict[str, TwoKinds]:
+    """Each tuple set's positive and negative pairs; a set of pairs alone has no negative ones, and is left out."""
+    found = {}
+    for name in names:
+        texts = read_tuples(name, ["anchor", "positive", "negative"])
+        if texts["negative"]:
+            found[name] = (texts["anchor"], texts["positive"]), (texts["anchor"], texts["negative"])
+    return found

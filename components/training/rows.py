@@ -166,8 +166,8 @@ def view_folder(column: str, split: str, views: Path = paths.VIEWS) -> Path:
 
 
 def tuple_file(name: str) -> Path:
-    """Where a set of tuples lies: `nli`, or one of an LLM's such as `tuples/sts`."""
-    return paths.NLI / "train.parquet" if name == "nli" else paths.TUPLES.parent / f"{name}.parquet"
+    """Where a set of tuples lies: `nli`, one of an LLM's such as `tuples/sts`, or one of others' such as `sets/mine`."""
+    return paths.NLI / "train.parquet" if name == "nli" else paths.DATA / f"{name}.parquet"
 
 
 def read_tuples(name: str, columns: Sequence[str]) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from great_expectations.data_context.types.base import (
 
 from components.config import Params
 from components.files import file_digest
-from components.validation import corpus, docs, drift, nli, sts, tuples, views
+from components.validation import corpus, docs, drift, nli, sets, sts, tuples, views
 from components.validation.report import Outcome, Report
 from components.validation.suite import Suite
 
@@ -32,6 +32,7 @@ KINDS = {
     "sts": Kind(sts.files, sts.suites),
     "nli": Kind(nli.files, nli.suites),
     "tuples": Kind(tuples.files, tuples.suites),
+    "sets": Kind(sets.files, sets.suites),
 }
 
 

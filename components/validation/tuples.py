@@ -12,7 +12,7 @@ import great_expectations.expectations as gxe
 import pandas as pd
 
 from components.config import Params
-from components.config.validation import NliSuite, TripletSuite
+from components.config.validation import NliSuite, SetSuite, TripletSuite
 from components.errors import DataError
 from components.graph.plan import Demand
 from components.paths import TUPLES
@@ -153,7 +153,7 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
         "alike": [len(set(row)) < len(row) for row in filled],
         **{f"{role}_apart": values for role, values in apart.items()},
     }
-    if "intermediate" in roles:
+    if {"intermediate", "negative"} <= set(roles):
         measures["shorter"] = [
             None if anchor is None or text is None else len(text.split()) < len(anchor.split())
             for anchor, text in zip(texts["anchor"], texts["intermediate"], strict=True)
@@ -166,7 +166,8 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
 
 
 def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
-    key = "validation.nli" if isinstance(limits, NliSuite) else "validation.tuples"
+    kinds = {SetSuite: "sets", NliSuite: "nli"}
+    key = f"validation.{kinds.get(type(limits), 'tuples')}"
     expectations: list[gxe.Expectation] = [
         gxe.ExpectTableRowCountToBeBetween(
             min_value=limits.min_rows, description=f"there are at least {limits.min_rows} tuples ({key}.min_rows)"
@@ -197,12 +198,14 @@ def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
             f"match error rate below {limits.min_match_error_rate:g}",
         ),
     ]
-    if "intermediate" not in roles:
-        # No order by words here: what is entailed shares no more of them with its anchor than what contradicts it does,
-        # which is why such triplets are worth training on.
-        null = gxe.ExpectColumnValuesToBeNull(column="intermediate", description="every intermediate is null")
-        return [*expectations, null]
-    return expectations
+    nulls = [
+        gxe.ExpectColumnValuesToBeNull(column=role, description=f"every {role} is null")
+        for role in ROLES
+        if role not in roles
+    ]
+    # No order by words of an NLI triplet: what is entailed shares no more of them with its anchor than what contradicts
+    # it does, which is why such triplets are worth training on.
+    return [*expectations, *nulls]
 
 
 def _at_most(share: float) -> str:

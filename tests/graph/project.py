@@ -18,6 +18,7 @@ DATA = {
     "corpus": ([], ["data/corpus/train.parquet", "data/corpus/heldout.parquet"]),
     "sts": ([], ["data/sts"]),
     "nli": ([], ["data/nli"]),
+    "sets": ([], ["data/sets"]),
     **{
         f"synthesize@{pattern}": (
             ["data/corpus/train.parquet", "data/nli", "data/sts"],
@@ -31,6 +32,7 @@ DATA = {
     "validate@sts": (["data/sts"], ["data/validation/sts.json"]),
     "validate@nli": (["data/nli"], ["data/validation/nli.json"]),
     "validate@tuples": (["data/tuples", "data/sts"], ["data/validation/tuples.json"]),
+    "validate@sets": (["data/sets", "data/sts"], ["data/validation/sets.json"]),
 }
 
 
