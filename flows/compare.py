@@ -50,6 +50,7 @@ def compare(
         verdict,
         into,
         provenance,
+        papers={name: each.published for name, each in params.variants.items() if each.published},
         links={run_id: url for run_id in run_ids if (url := page_of(run_id))},
         resamples=settings.resamples,
         confidence=settings.confidence,

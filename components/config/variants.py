@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from components.config.base import Fraction, Section
+from components.config.evaluation import StsTask
 
 Temperature = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
@@ -136,10 +137,21 @@ class Composition(Section):
         return self
 
 
+class Published(Section):
+    """What a paper reports of a variant under this profile: `source` is paper and table, `sts` task or avg → ×100."""
+
+    source: Annotated[str, Field(min_length=1)]
+    sts: dict[Literal[StsTask, "avg"], Annotated[float, Field(ge=-100, le=100)]]
+
+
 class Variant(Composition):
-    """An entry of `variants`; `encoder` and `training` override single keys of those sections for it alone."""
+    """An entry of `variants`; `encoder` and `training` override single keys of those sections for it alone.
+
+    `published` stands beside its scores in the report, and decides nothing.
+    """
 
     description: str
+    published: Published | None = None
     encoder: dict[str, Any] = {}
     training: dict[str, Any] = {}
 

@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
+from components.config.variants import Published
 from components.errors import CseflowError
 from components.evaluation.result import RunResult
 from components.files import folder_written_whole
 from components.promotion.comparison import CONFIDENCE, RESAMPLES
-from components.report import plots
+from components.report import plots, published
 from components.report.leaderboard import Leaderboard, leaderboard
 from components.report.style import DPI
 
@@ -96,6 +97,7 @@ def write_report(
     provenance: Mapping[str, str],
     *,
     links: Mapping[str, str] | None = None,
+    papers: Mapping[str, Published] | None = None,
     resamples: int = RESAMPLES,
     confidence: float = CONFIDENCE,
     seed: int = 0,
@@ -109,6 +111,7 @@ def write_report(
         into: the folder, which is replaced.
         provenance: name → value, shown as they are: command, commit, md5 of each data set, ….
         links: id of a run → its page in MLflow's UI.
+        papers: variant → what its paper reports.
         resamples, confidence, seed: of the bootstrap of each gain; those of the gate, so that both give one figure.
 
     Returns:
@@ -121,10 +124,11 @@ def write_report(
         raise CseflowError("no run has finished, so there is nothing to report; see the log for why, and run it again")
     board = leaderboard(results, reference, resamples=resamples, confidence=confidence, seed=seed)
     pictures = {picture: _png(picture.draw(results, reference)) for picture in PICTURES if _has(results, picture.needs)}
+    beside = published.markdown(published.beside_papers(results, papers or {}))
     texts = {
-        "index.html": _page(results, board, verdict_markdown, pictures, provenance, links or {}),
+        "index.html": _page(results, board, beside, verdict_markdown, pictures, provenance, links or {}),
         "leaderboard.txt": board.text(),
-        "leaderboard.md": board.markdown(),
+        "leaderboard.md": board.markdown() + (f"\n{beside}" if beside else ""),
         "leaderboard.json": board.as_json(),
         "leaderboard.csv": board.as_csv(),
     }
@@ -154,6 +158,7 @@ def _png(figure: Figure) -> bytes:
 def _page(
     results: Sequence[RunResult],
     board: Leaderboard,
+    beside: str,
     verdict_markdown: str | None,
     pictures: Mapping[Picture, bytes],
     provenance: Mapping[str, str],
@@ -174,6 +179,7 @@ def _page(
     return environment.get_template("page.html.j2").render(
         board=board,
         runs=len(results),
+        beside=markdown.render(beside) if beside else None,
         verdict=markdown.render(verdict_markdown) if verdict_markdown else None,
         pictures=shown,
         provenance=provenance,

@@ -166,7 +166,7 @@ def view_folder(column: str, split: str, views: Path = paths.VIEWS) -> Path:
 
 
 def tuple_file(name: str) -> Path:
-    """Where a set of tuples lies: `nli`, one of an LLM's such as `tuples/sts`, or one of others' such as `sets/mine`."""
+    """Where a set of tuples lies: `nli`, one that an LLM wrote (`tuples/sts`) or others made (`sets/mine`)."""
     return paths.NLI / "train.parquet" if name == "nli" else paths.DATA / f"{name}.parquet"
 
 

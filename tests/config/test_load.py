@@ -122,6 +122,18 @@ MISTAKES = {
         set_at("synthesis", "local", "source", to="llama"),
         r"synthesis.local.source: no source named 'llama'",
     ),
+    "set of others that is nowhere": (
+        set_at("variants", "ngcse-sts", "data", 1, "set", to="sets/mine"),
+        r"variants.ngcse-sts.data.1.set: no set named 'sets/mine'",
+    ),
+    "set without a positive": (
+        set_at("sets", "mine", to={"source": "stsb", "columns": {"anchor": "a"}}),
+        r"sets.mine: columns: name the column of the positive",
+    ),
+    "set of an unknown source": (
+        set_at("sets", "mine", to={"source": "stbs", "columns": {"anchor": "a", "positive": "b"}}),
+        r"sets.mine.source: no source named 'stbs' \(did you mean 'stsb'\?\)",
+    ),
     "unknown tuples": (
         set_at("variants", "ngcse-sts", "data", 1, "set", to="tuples/stss"),
         r"variants.ngcse-sts.data.1.set: no set of tuples named 'tuples/stss' \(did you mean 'tuples/sts'\?\)",
@@ -266,11 +278,6 @@ def test_every_profile_makes_whole_params(profile: str) -> None:
     assert load_params(REPOSITORY / "params.yaml", profile=profile).profile == profile
 
 
-@pytest.mark.parametrize("path", PROFILES, ids=[path.stem for path in PROFILES])
-def test_every_profile_names_the_sections_that_dvc_tracks(path: Path) -> None:
-    assert read(REPOSITORY / "profiles" / "embedded.yaml").keys() <= read(path).keys()
-
-
 @pytest.mark.parametrize("name", load_params(REPOSITORY / "params.yaml").variants)
 def test_every_variant_has_settings(name: str) -> None:
     assert variant_settings(load_params(REPOSITORY / "params.yaml"), name).variant.description
@@ -309,3 +316,15 @@ def test_a_mistake_in_a_variant_is_one_sentence(tmp_path: Path, mistake: str) ->
     with pytest.raises(ConfigError, match=expected) as raised:
         variant_settings(load_params(path), name)
     assert "\n" not in str(raised.value)
+
+
+def test_a_profile_lies_over_its_base(tmp_path: Path) -> None:
+    profiles = {"under": {"seed": 7, "training": {"epochs": 3}}, "over": {"base": "under", "training": {"epochs": 5}}}
+    params = load_params(project(tmp_path, set_at("profile", to="over"), **profiles))
+    assert (params.seed, params.training.epochs) == (7, 5)
+
+
+def test_a_profile_that_is_its_own_base_is_refused(tmp_path: Path) -> None:
+    path = project(tmp_path, set_at("profile", to="a"), a={"base": "b"}, b={"base": "a"})
+    with pytest.raises(ConfigError, match=r"b.yaml: base: a → b → a goes round"):
+        load_params(path)

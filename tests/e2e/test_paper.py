@@ -57,13 +57,19 @@ def parquet(records: list[dict[str, object]]) -> bytes:
 
 def senteval() -> bytes:
     good, bad = ([f"{text} {word}" for text in sentences(24, 90)] for word in ("good", "bad"))
-    files = {f"{place}{kind}": lines for place, pair in CLASSES.items() for kind, lines in zip(pair, (good, bad))}
+    files = {
+        f"{place}{kind}": lines
+        for place, pair in CLASSES.items()
+        for kind, lines in zip(pair, (good, bad), strict=True)
+    }
     for split in ("train", "dev", "test"):
         files[f"SST/binary/sentiment-{split}"] = [f"{text}\t1" for text in good] + [f"{text}\t0" for text in bad]
     trec = [f"DESC:def {text}" for text in good] + [f"NUM:date {text}" for text in bad]
     files |= {"TREC/train_5500.label": trec, "TREC/TREC_10.label": trec}
     mrpc = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String"]
-    mrpc += [f"1\t1\t2\t{text}\t{text}" for text in good] + [f"0\t1\t2\t{a}\t{b}" for a, b in zip(good, bad[::-1])]
+    mrpc += [f"1\t1\t2\t{text}\t{text}" for text in good] + [
+        f"0\t1\t2\t{a}\t{b}" for a, b in zip(good, bad[::-1], strict=True)
+    ]
     files |= {f"MRPC/msr_paraphrase_{split}.txt": mrpc for split in ("train", "test")}
     sick = [
         f"{k}\t{row['sentence1']}\t{row['sentence2']}\t{1 + float(str(row['score'])) * 0.8}\tNEUTRAL"

@@ -30,7 +30,10 @@ def folder(tmp_path: Path) -> Path:
         (
             "corpus.language",
             "de",
-            ["corpus", "synthesize@nli", "synthesize@sts", "validate@corpus", "validate@nli", "validate@tuples"],
+            [
+                *("corpus", "synthesize@nli", "synthesize@sts"),
+                *("validate@corpus", "validate@nli", "validate@tuples", "validate@sets"),
+            ],
         ),
         ("augmentation.views.heavy", {"kind": "word_repetition", "rate": 0.6}, ["views", "validate@views"]),
         ("augmentation.max_length", 16, ["views", "validate@views"]),
@@ -43,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
         ("training.learning_rate", 1e-4, []),
         ("experiment.seeds", [1], []),
         ("seed", 1, ["corpus", "synthesize@nli", "synthesize@sts", "views"]),
-        ("profile", "paper", [stage for stage in STAGES if stage != "views"]),
+        ("profile", "paper", [stage for stage in STAGES if stage not in {"views", "nli"}]),
     ],
 )
 def test_a_stage_runs_again_for_what_it_reads_itself(folder: Path, key: str, value: Any, stages: list[str]) -> None:
@@ -56,7 +59,7 @@ def test_no_llm_is_asked_for_variants_without_tuples(folder: Path) -> None:
     params = change(folder, "experiment.variants", ["simcse", "esimcse"])
     assert Demand.of(params).sources(params) == ["corpus", "encoder", "stsb"]
     found = plans(params)
-    assert [stage for stage in STAGES if not found[stage]] == ["nli", "synthesize@nli", "synthesize@sts"]
+    assert [stage for stage in STAGES if not found[stage]] == ["nli", "sets", "synthesize@nli", "synthesize@sts"]
 
 
 def test_a_backend_that_is_not_chosen_is_no_dependency(folder: Path) -> None:
@@ -74,3 +77,16 @@ def test_a_variants_own_encoder_has_the_views_that_it_trains_on(folder: Path) ->
     demand = Demand.of(params)
     assert demand.views == {"encoder": {"identity", "word_repetition"}, "other": {"identity"}}
     assert "other" in demand.sources(params)
+
+
+def test_a_set_of_others_is_made_for_the_variants_that_train_on_it(folder: Path) -> None:
+    change(folder, "sources.pairs", FILE)
+    mine = {"source": "pairs", "columns": {"anchor": "question", "positive": "answer"}}
+    params = change(folder, "sets", {"mine": mine, "other": mine | {"source": "stsb"}})
+    assert Demand.of(params).sets == ()
+    data = [{"set": "sets/mine", "roles": {"anchor": "anchor", "positive": "positive"}}]
+    change(folder, "variants.own", {"description": "pairs", "data": data, "objective": [{"term": "info_nce"}]})
+    params = change(folder, "experiment.variants", ["own"])
+    assert Demand.of(params).sets == ("mine",)
+    assert Demand.of(params).receipts(params)["sets"] == ["pairs"]
+    assert list(plans(params)["sets"]) == ["sets.mine"]

@@ -32,6 +32,7 @@ EXEMPT = {
     "dask": "who makes the data, which are the same bytes",
     "validation": "which data may be used, not what comes of them",
     "variants.*.description": "a text for people",
+    "variants.*.published": "what it is held against, not what it comes to",
     "training.processes": "layout",
     "training.nodes": "layout",
     "training.rendezvous": "layout",
