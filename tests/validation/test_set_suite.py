@@ -22,7 +22,7 @@ def with_set(columns: dict[str, str]) -> Params:
     part = Part(set="sets/mine", roles=Roles(anchor="anchor", positive="positive"))
     own = Variant(description="pairs", data=[part], objective=[InfoNce(term="info_nce")])
     loaded = params()
-    validation = loaded.validation.model_copy(update={"sets": SetSuite(min_rows=8)})
+    validation = loaded.validation.model_copy(update={"sets": SetSuite(min_rows=8, max_foreign=1.0)})
     mine = TupleSet(source="stsb", columns=columns)  # type: ignore[arg-type]
     experiment = loaded.experiment.model_copy(update={"variants": ["own"]})
     changed = {"sets": {"mine": mine}, "variants": loaded.variants | {"own": own}, "validation": validation}
