@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from components.config.variants import ArcCon, Composition, EntailmentTriplet, HierarchicalTriplet, InfoNce, Term
+from components.config.variants import ArcCon, Composition, EntailmentTriplet, HierarchicalTriplet, InfoNce, Mlm
 from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
 
 # Embeddings by role, each (rows, dim): anchor and positive of every row of the batch; negatives (hard ones and the
@@ -18,8 +18,9 @@ def compose(variant: Composition) -> Objective:
     """The variant's objective: from embeddings by role to each term's weighted loss, a scalar; their sum is the loss.
 
     A triplet term whose rows are all absent from a batch contributes nothing to it. Terms of one name are added up.
+    Term `mlm` is none of embeddings, and is left to `components.training.model`.
     """
-    parts = [(term.term, term.weight, _term(term)) for term in variant.objective]
+    parts = [(term.term, term.weight, _term(term)) for term in variant.objective if not isinstance(term, Mlm)]
 
     def objective(embeddings: Embeddings) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
@@ -32,7 +33,7 @@ def compose(variant: Composition) -> Objective:
     return objective
 
 
-def _term(term: Term) -> Callable[[Embeddings], Tensor | None]:
+def _term(term: InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet) -> Callable[[Embeddings], Tensor | None]:
     match term:
         case InfoNce():
             return lambda e: info_nce(

@@ -75,7 +75,16 @@ class HierarchicalTriplet(Section):
     margins: list[Annotated[float, Field(ge=0)]]
 
 
-Term = Annotated[InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet, Field(discriminator="term")]
+class Mlm(Section):
+    """Masked language modelling beside the other terms, on all of a batch's texts and by the checkpoint's own head
+    (SimCSE, appendix D; its code's weight and share of tokens are the defaults here)."""
+
+    term: Literal["mlm"]
+    weight: Weight = 0.1
+    probability: Fraction = 0.15
+
+
+Term = Annotated[InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet | Mlm, Field(discriminator="term")]
 
 
 class Momentum(Section):
@@ -100,6 +109,11 @@ class Composition(Section):
     def parts(self, identity: str) -> list[Part]:
         """Its data; an untrained encoder is measured on SimCSE's, pairs of the view `identity`."""
         return self.data or [Part(set="corpus", roles=Roles(anchor=identity, positive=identity))]
+
+    @property
+    def mlm(self) -> Mlm | None:
+        """Its term of masked language modelling, if there is one."""
+        return next((term for term in self.objective if isinstance(term, Mlm)), None)
 
     @property
     def triplets_apart(self) -> bool:
@@ -127,9 +141,13 @@ class Composition(Section):
                 levels = {len(part.roles.levels) for part in self.data if part.roles.levels}
                 if levels != {len(graded.margins) + 1}:
                     raise ValueError("hierarchical_triplet needs one margin fewer than there are levels")
+        if terms == {"mlm"}:
+            raise ValueError("mlm stands beside another term of the objective: it trains no embedding of a sentence")
         hard = any(part.roles.negative for part in self.data)
         if not hard and any(isinstance(term, InfoNce) and term.hard_negative_weight for term in self.objective):
             raise ValueError("hard_negative_weight needs a part of data with the role negative")
+        if sum(isinstance(term, Mlm) for term in self.objective) > 1:
+            raise ValueError("mlm may be a term of the objective once")
         if len({term.dropout for term in self.objective if isinstance(term, EntailmentTriplet)}) > 1:
             raise ValueError("terms entailment_triplet share their sentences: give all of them one dropout")
         if self.momentum and "info_nce" not in terms and "arccon" not in terms:

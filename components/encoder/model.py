@@ -97,11 +97,18 @@ class SentenceEncoder(nn.Module):
         head = [cast(tuple[nn.Linear, nn.Module], tuple(self.head))] if self.settings.head == "always" else []
         return ([self._pooler] if self._pooler is not None else []) + head
 
+    def states(self, tensors: Sequence[torch.Tensor], *, every_layer: bool = False) -> list[tuple[torch.Tensor, ...]]:
+        """Hidden states of each of `tensors`, padded sequences (rows, tokens): as many (rows, tokens, dim).
+
+        Those of the embedding layer and of every transformer layer, or the last ones alone.
+        """
+        states_of = packed_states if packs(self.transformer) else padded_states
+        return states_of(self.transformer, tensors, every_layer=every_layer)
+
     def pooled(self, batch: TokenBatch) -> torch.Tensor:
         """Embeddings (rows, dim) without the head."""
         mask_id, pooling = self.tokenizer.mask_token_id, self.settings.pooling
-        states_of = packed_states if packs(self.transformer) else padded_states
-        states = states_of(self.transformer, batch["ids"], every_layer=pooling in EVERY_LAYER)
+        states = self.states(batch["ids"], every_layer=pooling in EVERY_LAYER)
         pooled = [
             pool(each, ids, ids != HIDDEN, "cls" if pooling == "pooler" else pooling, mask_id)
             for each, ids in zip(states, batch["ids"], strict=True)

@@ -1,5 +1,6 @@
 """A transformers checkpoint in a folder: its tokenizer and its transformer, with what an encoder needs of both."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoModel,
+    AutoModelForMaskedLM,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -40,6 +42,8 @@ DROPOUTS = (
     "embd_pdrop",
     "attn_pdrop",
 )
+# Where architectures keep the head of masked language modelling: from states to logits over the vocabulary.
+LANGUAGE_HEADS = {"bert": "cls", "roberta": "lm_head", "xlm-roberta": "lm_head", "camembert": "lm_head"}
 # Ours and the names that configurations of sentence-transformers' Pooling have had for it.
 POOLINGS = {"cls": ("cls",), "mean": ("mean",), "last": ("lasttoken",)}
 UNREADABLE = (
@@ -143,6 +147,38 @@ def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler
         )
     exchange_dropout(transformer)
     return transformer
+
+
+def load_language_head(folder: Path | str) -> nn.Module:
+    """The head that the checkpoint in `folder` was pretrained with, for `mlm`: from states (…, dim) to logits.
+
+    It shares no weight with the transformer: what was tied to the embeddings is a copy, as in SimCSE's code.
+
+    Raises:
+        DataError: the folder holds no readable checkpoint.
+        ConfigError: the checkpoint has no such head, or its architecture keeps it where it can't be told.
+    """
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    kind = _read(folder, lambda: AutoConfig.from_pretrained(str(folder), **options)).model_type
+    if kind not in LANGUAGE_HEADS:
+        raise ConfigError(
+            f"objective term mlm: it needs a BERT or RoBERTa as encoder.source, and {folder} is a {kind!r}"
+        )
+    model, loading = _read(
+        folder,
+        lambda: AutoModelForMaskedLM.from_pretrained(
+            str(folder), dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+        ),
+    )
+    name = LANGUAGE_HEADS[kind]
+    if any(key.startswith(name) and "decoder" not in key for key in loading["missing_keys"]):
+        raise ConfigError(
+            f"objective term mlm: {folder} holds no head of masked language modelling; choose a base encoder as it was "
+            "pretrained, such as bert-base-uncased"
+        )
+    head: nn.Module = copy.deepcopy(getattr(model, name))
+    exchange_dropout(head)
+    return head
 
 
 def own_pooler(transformer: PreTrainedModel) -> tuple[nn.Linear, nn.Module]:

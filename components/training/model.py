@@ -5,6 +5,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from components.config.variants import Composition
@@ -12,7 +13,8 @@ from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
 from components.objectives import MomentumQueue
 from components.training.collate import ANCHOR_OF_NEGATIVE, role_names
-from components.training.whole_batch import in_turn, whole_batch
+from components.training.language import Vocabulary, mask_tokens
+from components.training.whole_batch import in_turn, whole_batch, whole_mean
 from components.variants import compose
 
 
@@ -20,9 +22,16 @@ class ContrastiveModel(nn.Module):
     """What the trainer trains; its state dict is the whole of a checkpoint's weights, queue included."""
 
     def __init__(
-        self, encoder: SentenceEncoder, variant: Composition, batch_size: int, *, cached: bool = False
+        self,
+        encoder: SentenceEncoder,
+        variant: Composition,
+        batch_size: int,
+        *,
+        cached: bool = False,
+        language_head: nn.Module | None = None,
     ) -> None:
-        """`batch_size` is that of all processes together; `cached` turns gradient caching on.
+        """`batch_size` is that of all processes together; `cached` turns gradient caching on; `language_head`, from
+        states (tokens, dim) to logits, serves term `mlm`.
 
         Gradient caching (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup",
         section 3.2): each padded tensor of a batch is embedded without keeping what its backward pass needs; when the
@@ -36,6 +45,11 @@ class ContrastiveModel(nn.Module):
             size = round(variant.momentum.queue * batch_size)
             self.momentum = MomentumQueue(encoder, dim=encoder.dim, size=size, decay=variant.momentum.decay)
         self._online_head = variant.momentum is not None and variant.momentum.head == "online"
+        self._mlm, self.language_head = variant.mlm, language_head
+        if self._mlm is not None:
+            special = torch.zeros(len(encoder.tokenizer), dtype=torch.bool)
+            special[encoder.tokenizer.all_special_ids] = True
+            self._vocabulary = Vocabulary(len(special), special, int(encoder.tokenizer.mask_token_id))
         self._cached = cached
         self._roles = role_names(variant)
         self._objective = compose(variant)
@@ -65,7 +79,30 @@ class ContrastiveModel(nn.Module):
                 self.momentum.enqueue(in_turn(self._momentum_embeddings(select_rows(tokens, roles["anchor"]))))
         if negatives:
             by_role["negatives"] = torch.cat(negatives)
-        return self._objective(by_role)
+        losses = self._objective(by_role)
+        if self._mlm is not None:
+            losses["mlm"] = self._mlm.weight * self._language_loss(tokens["ids"], self._mlm.probability)
+        return losses
+
+    def _language_loss(self, tensors: list[Tensor], probability: float) -> Tensor:
+        """The mean over the chosen tokens of all processes; the gradient is this one's share of it."""
+        masked = [mask_tokens(ids, self._vocabulary, probability) for ids in tensors]
+        wanted = [ids[chosen] for ids, (_, chosen) in zip(tensors, masked, strict=True)]
+        if self._cached and torch.is_grad_enabled():
+            sums = [
+                checkpoint(self._told, [each], [targets], use_reentrant=False)
+                for each, targets in zip(masked, wanted, strict=True)
+            ]
+        else:
+            sums = [self._told(masked, wanted)]
+        return whole_mean(torch.stack(sums).sum(), sum(len(each) for each in wanted))
+
+    def _told(self, masked: list[tuple[Tensor, Tensor]], wanted: list[Tensor]) -> Tensor:
+        """The sum over chosen tokens of −log p of the one that stood there."""
+        assert self.language_head is not None
+        states = self.encoder.states([ids for ids, _ in masked])
+        chosen = torch.cat([last[which] for (last,), (_, which) in zip(states, masked, strict=True)])
+        return F.cross_entropy(self.language_head(chosen), torch.cat(wanted), reduction="sum")
 
     def follow(self) -> None:
         """Let the momentum encoder take its step towards the encoder; called after each optimiser step."""

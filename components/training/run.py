@@ -17,6 +17,7 @@ from components.config import Params, VariantSettings
 from components.config.training import Layout
 from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
+from components.encoder.pretrained import load_language_head
 from components.errors import DataError
 from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
@@ -114,7 +115,13 @@ def _optimise(
 ) -> TrainingSummary:
     training = spec.training
     per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
-    model = ContrastiveModel(encoder, spec.variant, training.batch_size, cached=layout.cache_rows is not None)
+    model = ContrastiveModel(
+        encoder,
+        spec.variant,
+        training.batch_size,
+        cached=layout.cache_rows is not None,
+        language_head=load_language_head(paths.SOURCES / spec.encoder.source) if spec.variant.mlm else None,
+    )
     trainer = ContrastiveTrainer(
         model,
         plan=batch_plan([part.rows for part in parts], per_batch, training, spec.seed),

@@ -55,6 +55,20 @@ def in_turn(rows: Tensor) -> Tensor:
     return rows if processes() == 1 else gathered(rows).transpose(0, 1).flatten(0, 1)
 
 
+def whole_mean(total: Tensor, count: int) -> Tensor:
+    """The sum `total` (scalar) of every process over the `count` of all: the same in each of them, 0 where none counts.
+
+    The gradient goes to this one's own sum, as many times as there are processes, which DistributedDataParallel's
+    average sets right.
+    """
+    everyone = gathered(torch.stack([total.detach(), total.new_tensor(count)])) if processes() > 1 else None
+    if everyone is None:
+        return total / max(count, 1)
+    whole, counted = everyone.sum(dim=0)
+    own = total * processes() / counted.clamp(min=1)
+    return own + (whole / counted.clamp(min=1) - own).detach()
+
+
 def gathered(tensor: Tensor) -> Tensor:
     """A tensor of one shape from every process, (processes, …), without gradient."""
     every = [torch.empty_like(tensor) for _ in range(processes())]

@@ -22,6 +22,7 @@ from components.training.collate import Collator
 from components.training.model import ContrastiveModel
 from components.training.plan import batch_plan, rows_per_batch, shared_out
 from components.training.rows import load_part
+from components.training.whole_batch import whole_mean
 from tests.project import REPOSITORY, make_project
 
 # Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives, which `weighted` weights; two
@@ -77,6 +78,10 @@ def process(rank: int, project: str, out: str) -> None:
             for cached in (False, True):
                 found = train(variant, rank, PROCESSES, cached=cached, dropout=False)
                 save_file(found, f"{out}/{variant}-{cached}-{rank}.safetensors")
+        total = torch.tensor(3.0 + rank, dtype=torch.float64, requires_grad=True)
+        mean = whole_mean(total, 2 + rank)
+        mean.backward()
+        save_file({"mean": mean.detach(), "gradient": total.grad}, f"{out}/mean-{rank}.safetensors")
     finally:
         dist.destroy_process_group()
 
@@ -133,6 +138,12 @@ def test_the_cached_gradient_is_the_plain_one_dropout_included(
     monkeypatch.setattr("components.encoder.model.packs", lambda _: False)
     plain = train(variant, 0, 1, cached=False, dropout=True)
     assert_same(train(variant, 0, 1, cached=True, dropout=True), plain)
+
+
+def test_a_mean_over_all_processes_has_a_gradient_that_their_average_sets_right(outcomes: Path) -> None:
+    found = [load_file(outcomes / f"mean-{rank}.safetensors") for rank in range(PROCESSES)]
+    assert [float(each["mean"]) for each in found] == pytest.approx([7 / 5, 7 / 5])
+    assert [float(each["gradient"]) / PROCESSES for each in found] == pytest.approx([1 / 5, 1 / 5])
 
 
 def test_the_triplets_do_come_unevenly(inside: None) -> None:
