@@ -15,7 +15,10 @@ Classifier = Literal["adam", "sklearn"]
 
 
 class Geometry(Section):
-    """Alignment and uniformity (Wang & Isola 2020) as NGCSE samples them; scores on STS-B's 0–5 scale."""
+    """Alignment and uniformity (Wang & Isola 2020) as NGCSE samples them; scores on STS-B's 0–5 scale.
+
+    `samples` bounds the pairs that alignment is taken of, and the sentences that uniformity is; NGCSE takes 1,000.
+    """
 
     samples: PositiveInt = 1000
     positive_score: Annotated[float, Field(ge=0, le=5)] = 4.0
@@ -41,14 +44,16 @@ class Evaluation(Section):
         return self
 
 
-def metric_names(evaluation: Evaluation, terms: Iterable[str]) -> list[str]:
-    """Every metric that a run may log: what is measured, and what training records of its objective's `terms`."""
+def metric_names(evaluation: Evaluation, terms: Iterable[str], sets: Iterable[str]) -> list[str]:
+    """Every metric that a run may log: what is measured, and what training records of `terms` and sets of data."""
     tasks, transfer = list(evaluation.sts), list(evaluation.transfer)
+    geometry = ("heldout", "heldout-pairs", "heldout-tuples", "stsb-dev")
     return [
         *(f"sts/{name}" for name in [*tasks, "STSB-dev", "avg"]),
         *(f"transfer/{name}" for name in ([*transfer, "transfer_avg"] if transfer else [])),
-        *(f"geometry/{data}/{name}" for data in ("heldout", "stsb-dev") for name in ("alignment", "uniformity")),
-        *(f"rfd/{name}" for name in ("alignment", "uniformity")),
+        *(f"geometry/{data}/{name}" for data in geometry for name in ("alignment", "uniformity")),
+        *(f"{rfd}/{name}" for rfd in ("rfd", "rfd/pairs", "rfd/tuples") for name in ("alignment", "uniformity")),
+        *(f"data/{name}/{count}" for name in sets for count in ("heldout", "passes")),
         *(f"length_bias/{task}/{name}" for task in tasks for name in ("near", "far", "gap")),
         *(f"train/{name}" for name in ("loss", "learning_rate", "gradient_norm", "progress", "best_step", *terms)),
     ]

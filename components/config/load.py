@@ -70,9 +70,14 @@ class Params(Section):
         if self.synthesis.filters.cosine is not None:
             self._check_source("synthesis.filters.cosine", self.synthesis.filters.cosine)
         terms = {term.term for variant in self.variants.values() for term in variant.objective}
+        names = metric_names(
+            self.evaluation,
+            terms,
+            {"corpus"} | {part.set for variant in self.variants.values() for part in variant.data},
+        )
         for place, rule in enumerate(self.promotion.rules):
             if isinstance(rule, Floor | Bounds):
-                _check(f"promotion.rules.{place}.metric", "metric", rule.metric, metric_names(self.evaluation, terms))
+                _check(f"promotion.rules.{place}.metric", "metric", rule.metric, names)
         return self
 
     def _check_part(self, where: str, part: Part) -> None:

@@ -5,7 +5,6 @@ Hypersphere"; relative fitting difficulty (RFD) is NGCSE's. Lower is better for 
 """
 
 import math
-import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,25 +80,21 @@ class StsGeometrySample(NamedTuple):
     sentences: list[str]
 
 
-def sts_geometry_sample(
-    pairs: StsPairs, positive_score: float, negative_score: float, n: int, seed: int
-) -> StsGeometrySample:
-    """All pairs scored ≥ `positive_score`, for alignment, and for uniformity at most `n` distinct sentences of them and
-    of the pairs scored ≤ `negative_score`; NGCSE takes 4, 1 and 1,000.
+def sts_geometry_sample(pairs: StsPairs, positive_score: float, negative_score: float, n: int) -> StsGeometrySample:
+    """As NGCSE takes it, by 4, 1 and 1,000: the first `n` pairs scored ≥ `positive_score`, for alignment, and for
+    uniformity the first `n` sentences, those that repeat included, of these pairs and of those scored ≤
+    `negative_score`; all in the order of `pairs`.
 
     Raises:
         ValueError: no pair is scored that high.
     """
     scored = list(zip(pairs.first, pairs.second, pairs.score, strict=True))
-    positives = [(first, second) for first, second, score in scored if score >= positive_score]
+    positives = [(first, second) for first, second, score in scored if score >= positive_score][:n]
     if not positives:
         raise ValueError(f"none of {len(pairs)} pairs is scored {positive_score} or more, so there is nothing to align")
     clear = [pair[:2] for pair in scored if pair[2] >= positive_score or pair[2] <= negative_score]
-    distinct = list(dict.fromkeys(sentence for pair in clear for sentence in pair))
-    if len(distinct) > n:
-        distinct = random.Random(seed).sample(distinct, n)
     first, second = (list(side) for side in zip(*positives, strict=True))
-    return StsGeometrySample(first, second, distinct)
+    return StsGeometrySample(first, second, [sentence for pair in clear for sentence in pair][:n])
 
 
 def _on_sphere(x: Tensor) -> Tensor:

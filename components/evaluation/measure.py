@@ -1,6 +1,7 @@
 """Everything that is said of one trained encoder at the end of its run."""
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from components.evaluation.sts_data import StsPairs, load_sts
 from components.evaluation.transfer import evaluate_transfer
 
 TwoKinds = tuple[Pairs, Pairs]  # positive and negative pairs
+# RFD → the held-out training data that it compares with STS-B dev; the last two where a variant has both kinds.
+FITTED = {"rfd": "heldout", "rfd/pairs": "heldout-pairs", "rfd/tuples": "heldout-tuples"}
 
 
 class Measured(NamedTuple):
@@ -50,10 +53,10 @@ def measure(
     encode_new = remembering(encode)  # the pairs whose patterns are shown are mostly those of the tasks
     scores, cosines = evaluate_sts(encode_new, tasks)
     metrics = {f"sts/{task}": score for task, score in scores.items()}
-    for measure_name in ("alignment", "uniformity"):
-        heldout, dev = (curves.get(f"geometry/{data}/{measure_name}", []) for data in ("heldout", "stsb-dev"))
+    for (rfd, data), name in product(FITTED.items(), ("alignment", "uniformity")):
+        heldout, dev = (curves.get(f"geometry/{pairs}/{name}", []) for pairs in (data, "stsb-dev"))
         if any(step > 0 for step, _ in heldout):
-            metrics[f"rfd/{measure_name}"] = relative_fitting_difficulty(heldout, dev)
+            metrics[f"{rfd}/{name}"] = relative_fitting_difficulty(heldout, dev)
     transfer: dict[str, Path] = {task: paths.SOURCES / source for task, source in evaluation.transfer.items()}
     if transfer:
         accuracies = evaluate_transfer(encode, transfer, classifier=evaluation.transfer_classifier)

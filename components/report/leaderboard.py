@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -60,6 +61,7 @@ class Row:
     average: TaskComparison | None
     why_no_gain: str = ""
     groups: str = DASH
+    heldout: str = ""  # which rows of which sets stand for its training data in RFD
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -114,6 +116,15 @@ class Leaderboard:
             notes.append(
                 "Alignment and uniformity are those of STS-B dev: lower is better. RFD, relative fitting difficulty: "
                 "higher is harder to fit. Length-bias gap: nearer to 0 is better."
+            )
+        sets: dict[str, list[str]] = {}
+        for row in self.rows:
+            sets.setdefault(row.heldout, []).append(row.variant)
+        told = [f"{', '.join(names)}: {rows}" for rows, names in sets.items() if rows]
+        if told:
+            notes.append(
+                "Held-out training data that RFD compares with STS-B dev, of a variant with tuples those alone: "
+                f"{'; '.join(told)}."
             )
         return notes + [f"{row.variant} has no gain: {row.why_no_gain}." for row in self.rows if row.why_no_gain]
 
@@ -252,7 +263,7 @@ def leaderboard(
                 why = str(error)
         cells = tuple(spread(runs, *column.metrics) for column in columns)
         ids = {run.seed: run.run_id for run in sorted(runs, key=lambda run: run.seed)}
-        rows.append(Row(variant, ids, cells, average, why, letters.get(variant, DASH)))
+        rows.append(Row(variant, ids, cells, average, why, letters.get(variant, DASH), _heldout(runs)))
     return Leaderboard(reference, resamples, confidence, columns, tuple(rows), why_no_groups)
 
 
@@ -299,6 +310,14 @@ def _columns(results: Sequence[RunResult]) -> tuple[Column, ...]:
         Column("rfd/uniformity", "RFD uniformity", ("rfd/uniformity",), "", 3),
         Column("length_bias/gap", "length-bias gap", gaps or ("length_bias/STSB/gap",), "nearer 0"),
     )
+
+
+def _heldout(runs: Sequence[RunResult]) -> str:
+    """`30 rows of tuples/sts`, as its first run logged them; nothing where it has no RFD."""
+    counts = {name: count for name, count in runs[0].metrics.items() if re.fullmatch("data/.+/heldout", name)}
+    if "rfd/alignment" not in runs[0].metrics:
+        return ""
+    return ", ".join(f"{count:,.0f} rows of {name[5:-8]}" for name, count in sorted(counts.items()))
 
 
 def _finite(value: float) -> float | None:

@@ -88,7 +88,7 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
         summary = _optimise(encoder, parts, trace, spec, layout, folder, record)
     else:
         metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
-        record(metrics, 0)
+        record(metrics | _heldout(trace), 0)
         summary = TrainingSummary(best_step=0, dev_score=metrics[DEV_SCORE], steps=0, seconds=0.0)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
         return summary  # the first process writes
@@ -132,6 +132,8 @@ def _optimise(
         seed=spec.seed,
         record=record,
     )
+    if trainer.is_world_process_zero():
+        record(_heldout(trace), 0)
     usable = checkpoints.complete_checkpoints(folder)
     trainer.accelerator.wait_for_everyone()  # for every process to have looked, before any is removed
     if trainer.is_world_process_zero():
@@ -148,6 +150,11 @@ def _optimise(
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _heldout(trace: Trace) -> dict[str, float]:
+    """Which sets the geometry of held-out training data is taken of, by how many rows."""
+    return {f"data/{name}/heldout": float(rows) for name, rows in trace.heldout.items()}
 
 
 def _trained(trainer: ContrastiveTrainer, checkpoint: Path | None) -> TrainOutput:

@@ -64,11 +64,11 @@ def test_rfd_needs_the_same_steps(evaluation: list[tuple[int, float]]) -> None:
 DEV = StsPairs(["a", "b", "c", "a"], ["x", "y", "z", "w"], np.array([4.0, 0.5, 2.5, 5.0]))
 
 
-def test_the_sample_takes_clear_pairs_alone() -> None:
-    sample = sts_geometry_sample(DEV, 4, 1, n=1000, seed=0)
-    assert (sample.first, sample.second, sample.sentences) == (["a", "a"], ["x", "w"], ["a", "x", "b", "y", "w"])
+def test_the_sample_takes_clear_pairs_in_order_with_repeats() -> None:
+    sample = sts_geometry_sample(DEV, 4, 1, n=1000)
+    assert (sample.first, sample.second) == (["a", "a"], ["x", "w"])
+    assert sample.sentences == ["a", "x", "b", "y", "a", "w"]
 
 
-def test_the_sample_is_bounded_and_seeded() -> None:
-    samples = [sts_geometry_sample(DEV, 4, 1, n=3, seed=seed).sentences for seed in (1, 1)]
-    assert len(set(samples[0])) == 3 and samples[0] == samples[1]
+def test_the_sample_is_the_first_of_them() -> None:
+    assert sts_geometry_sample(DEV, 4, 1, n=1) == (["a"], ["x"], ["a"])

@@ -145,6 +145,12 @@ def test_what_some_seeds_lack_says_how_many_have_it() -> None:
     assert cell(board(results), "simcse", "sts/STSB-dev").endswith("(2 of 3)")
 
 
+def test_a_note_tells_which_sets_rfd_is_taken_of() -> None:
+    own = {"cse-mix": {"data/tuples/sts/heldout": 30.0}, "simcse": {"data/corpus/heldout": 250.0}}
+    results = [replace(run, metrics=run.metrics | own.get(run.variant, {})) for run in RESULTS]
+    assert any("cse-mix: 30 rows of tuples/sts; simcse: 250 rows of corpus." in note for note in board(results).notes)
+
+
 def test_a_missing_reference_leaves_gains_open_and_says_why() -> None:
     table = board(RESULTS, reference="absent")
     assert [row.gain for row in table.rows] == ["–"] * 3

@@ -1,20 +1,25 @@
 """Measuring along the way does not disturb what is measured."""
 
+import math
 import random
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from components import paths
-from components.config import load_params
+from components.augmentation.tokens import tokenise
+from components.config import load_params, variant_settings
 from components.config.variants import Part, Roles
 from components.encoder.model import SentenceEncoder
 from components.evaluation.geometry import alignment, uniformity
 from components.evaluation.sts_data import DEV, load_sts
 from components.training.rows import load_part
-from components.training.trace import Trace, heldout_pairs
+from components.training.trace import Trace, heldout_samples
 
 
 @pytest.fixture
@@ -57,11 +62,12 @@ def test_the_same_weights_give_the_same_figures(encoder: SentenceEncoder, trace:
 def test_figures_are_those_of_embeddings_with_dropout(encoder: SentenceEncoder, trace: Trace) -> None:
     figures = trace.measure(encoder)
     part = Part(set="corpus", roles=Roles(anchor="identity", positive="identity"))
-    sides = heldout_pairs(encoder, [load_part(part, lambda texts: pytest.fail("none"), seed=0)], 8, 40, 0)
+    [sample] = heldout_samples(encoder, [load_part(part, lambda texts: pytest.fail("none"), seed=0)], 8, 40, 0)["pairs"]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         anchors, positives = (
-            torch.from_numpy(encoder.embed_sequences(side, batch_size=64, dropout=True)) for side in sides
+            torch.from_numpy(encoder.embed_sequences(side, batch_size=64, dropout=True))
+            for side in (sample.anchors, sample.positives)
         )
     assert (figures["geometry/heldout/alignment"], figures["geometry/heldout/uniformity"]) == (
         alignment(anchors, positives),
@@ -69,12 +75,100 @@ def test_figures_are_those_of_embeddings_with_dropout(encoder: SentenceEncoder, 
     )
 
 
-def test_heldout_pairs_are_shared_as_a_batch_is(encoder: SentenceEncoder) -> None:
+def test_held_out_pairs_are_shared_as_a_batch_is(encoder: SentenceEncoder) -> None:
     parts = [
         Part(set="corpus", rows=6, roles=Roles(anchor="identity", positive="identity")),
         Part(set="corpus", rows=2, roles=Roles(anchor="identity", positive="token_shuffle")),
     ]
     loaded = [load_part(part, lambda texts: pytest.fail("none"), seed=0) for part in parts]
-    anchors, positives = heldout_pairs(encoder, loaded, batch_size=8, samples=40, seed=0)
-    same = [np.array_equal(anchor, positive) for anchor, positive in zip(anchors, positives, strict=True)]
-    assert same == [True] * 30 + [False] * 10
+    samples = heldout_samples(encoder, loaded, batch_size=8, samples=40, seed=0)["pairs"]
+    assert [len(sample.anchors) for sample in samples] == [30, 10]
+
+
+# NGCSE's sets once more, from the files and by plain loops in float64. Dropout is off, so that any order of encoding
+# gives the same embeddings.
+
+SAMPLES = 16
+
+
+def plain_figures(encoder: SentenceEncoder, pairs: list[tuple[str, str]], texts: list[str]) -> list[float]:
+    """Alignment of `pairs` and uniformity of `texts`."""
+
+    def unit(text: str) -> np.ndarray:
+        row = encoder.encode([text])[0].astype(np.float64)
+        return row / math.sqrt(row @ row)
+
+    near = [float(((unit(first) - unit(second)) ** 2).sum()) for first, second in pairs]
+    spread = [math.exp(-2 * ((u - v) ** 2).sum()) for u, v in combinations(map(unit, texts), 2)]
+    return [math.fsum(near) / len(near), math.log(math.fsum(spread) / len(spread))]
+
+
+def measured(name: str, **encoder: Any) -> tuple[Trace, SentenceEncoder, dict[str, float]]:
+    params = load_params()
+    settings = variant_settings(params, name, {"batch_size": 24, "precision": "fp32"})
+    loaded = SentenceEncoder.load(
+        paths.SOURCES / "encoder", settings.encoder.model_copy(update={"dropout": 0.0} | encoder)
+    )
+    parts = [
+        load_part(part, lambda texts: tokenise(texts, loaded.tokenizer, 32), seed=0) for part in settings.variant.data
+    ]
+    geometry = params.evaluation.geometry.model_copy(update={"samples": SAMPLES})
+    evaluation = params.evaluation.model_copy(update={"geometry": geometry})
+    trace = Trace(loaded, parts, load_sts(DEV), evaluation, training=settings.training.recipe("fp32"), seed=0)
+    return trace, loaded, trace.measure(loaded)
+
+
+def figures(metrics: dict[str, float], name: str) -> list[float]:
+    return [metrics[f"geometry/{name}/{measure}"] for measure in ("alignment", "uniformity")]
+
+
+def heldout_tuples(name: str) -> list[dict[str, str]]:
+    rows = pq.read_table(paths.TUPLES / f"{name}.parquet").to_pylist()
+    chosen = np.random.default_rng(0).permutation(len(rows))[: len(rows) // 10]
+    kept = [rows[i] for i in sorted(chosen)]
+    return [kept[i] for i in sorted(np.random.default_rng(0).permutation(len(kept)))]
+
+
+@pytest.mark.parametrize(
+    ("name", "positive", "levels"),
+    [
+        ("ngcse-sts-ht", "intermediate", ["anchor", "intermediate", "positive", "negative"]),
+        ("ngcse-nli", "positive", ["anchor", "positive", "negative"]),
+    ],
+)
+def test_of_a_variant_with_tuples_they_alone_are_held_out_training_data(
+    miniature: Path, name: str, positive: str, levels: list[str]
+) -> None:
+    trace, encoder, metrics = measured(name)
+    tuples = heldout_tuples("sts" if "sts" in name else "nli")
+    expected = plain_figures(
+        encoder,
+        [(each["anchor"], each[positive]) for each in tuples],
+        [each[level] for each in tuples for level in levels][:SAMPLES],
+    )
+    assert figures(metrics, "heldout") == pytest.approx(expected, abs=1e-5)
+    assert figures(metrics, "heldout-tuples") == figures(metrics, "heldout")
+    assert trace.heldout == {"tuples/sts" if "sts" in name else "tuples/nli": len(tuples)}
+
+
+@pytest.mark.parametrize(("name", "logged"), [("simcse", "heldout"), ("ngcse-sts", "heldout-pairs")])
+def test_plain_pairs_are_measured_by_their_anchors(miniature: Path, name: str, logged: str) -> None:
+    _, encoder, metrics = measured(name)
+    corpus = pq.read_table(paths.CORPUS / "heldout.parquet")["text"].to_pylist()
+    texts = [corpus[i] for i in np.random.default_rng(0).permutation(len(corpus))[:SAMPLES]]
+    expected = plain_figures(encoder, [(text, text) for text in texts], texts)
+    assert figures(metrics, logged) == pytest.approx(expected, abs=1e-5)
+
+
+def test_sts_b_is_measured_by_its_first_clear_pairs_under_the_prompt_in_use(miniature: Path) -> None:
+    prompts = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
+    _, encoder, metrics = measured("simcse", **prompts)
+    loaded = load_sts(DEV)
+    dev = list(zip(loaded.first, loaded.second, loaded.score, strict=True))
+    clear = [pair for pair in dev if pair[2] >= 4 or pair[2] <= 1]
+    expected = plain_figures(
+        encoder,
+        [pair[:2] for pair in dev if pair[2] >= 4][:SAMPLES],
+        [text for pair in clear for text in pair[:2]][:SAMPLES],
+    )
+    assert figures(metrics, "stsb-dev") == pytest.approx(expected, abs=1e-5)
