@@ -25,7 +25,7 @@ from components.encoder.model import SentenceEncoder
 from components.errors import CseflowError
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
-from components.training.plan import batch_plan
+from components.training.plan import Plan, batch_plan
 from components.training.rows import StoredColumn, load_part, view_folder
 from components.training.run import CPU_ROWS
 from components.training.trace import DEV_SCORE, Trace
@@ -191,7 +191,7 @@ def _peer(job: Job, total: int, baton: Baton, folder: Path) -> Ended:
 
 def _ours(job: Job, total: int, baton: Baton, folder: Path) -> Ended:
     rows = _rows(job, total)
-    trainer = contrastive_trainer(job, np.stack([np.zeros_like(rows), rows], axis=-1), folder)
+    trainer = contrastive_trainer(job, list(np.stack([np.zeros_like(rows), rows], axis=-1)), folder)
     trainer.add_callback(baton)
     with _quiet():
         trainer.train()
@@ -211,11 +211,11 @@ class NoTrace(Trace):
         return {DEV_SCORE: 0.0}
 
 
-def contrastive_trainer(job: Job, plan: np.ndarray | None, folder: Path) -> ContrastiveTrainer:
+def contrastive_trainer(job: Job, plan: Plan | None, folder: Path) -> ContrastiveTrainer:
     """Our trainer of `simcse` in params.yaml, put together as `components.training.run` does.
 
     Args:
-        plan: (steps, batch, 2), part and row; None: an epoch of all rows there are.
+        plan: of each step its (part, row) pairs; None: an epoch of all rows there are.
         folder: for checkpoints.
     """
     params = load_params()
@@ -224,7 +224,7 @@ def contrastive_trainer(job: Job, plan: np.ndarray | None, folder: Path) -> Cont
     encoder = SentenceEncoder.load(job.checkpoint, settings.encoder)
     parts = [load_part(part, _no_text, seed=0) for part in settings.variant.parts(params.augmentation.identity)]
     if plan is None:
-        plan = batch_plan([part.rows for part in parts], [job.batch], settings.training, 0)
+        plan = batch_plan([part.part for part in parts], [part.rows for part in parts], settings.training, 0)
     return ContrastiveTrainer(
         ContrastiveModel(encoder, settings.variant, job.batch, cached=job.cache_rows is not None),
         plan=plan,

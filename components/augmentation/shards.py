@@ -29,6 +29,7 @@ from components.config.augmentation import (
     SpanMask,
     TokenCutoff,
     TokenShuffle,
+    View,
     WordRepetition,
     view_columns,
 )
@@ -219,7 +220,7 @@ def _derived_shards(name: str, spec: Derived, params: Params, views: Path) -> _D
     identity = params.augmentation.identity
     source = views / identity
     special = _special(source)
-    key = SPECIAL_TOKENS.get(type(spec))
+    key = _special_token(spec)
     if key is not None and special[key] is None:
         raise ConfigError(
             f"view {name!r} needs a {key}, which the tokenizer of source {params.encoder.source!r} lacks; drop the "
@@ -258,10 +259,10 @@ def _columns(
         case WordRepetition(rate=rate, unit=unit):
             starts = table[WORD_STARTS].combine_chunks().flatten().to_numpy(False) if unit == "word" else None
             view = word_repetition(tokens, generator, rate=rate, word_starts=starts)
-        case TokenShuffle():
-            view = token_shuffle(tokens, generator)
-        case TokenCutoff(rate=rate):
-            view = token_cutoff(tokens, generator, rate=rate, pad_id=special["pad_token_id"])
+        case TokenShuffle(differs=differs):
+            view = token_shuffle(tokens, generator, differs=differs)
+        case TokenCutoff(rate=rate, delete=delete):
+            view = token_cutoff(tokens, generator, rate=rate, pad_id=special["pad_token_id"], delete=delete)
         case SpanMask(near=near, far=far):
             first, second = span_mask(tokens, generator, near=near, far=far, mask_id=special["mask_token_id"])
             absent = pa.array(first.lengths == 0)
@@ -342,9 +343,17 @@ def view_names(params: Params, source: str, needed: Collection[str], folder: Pat
     yield identity
     special = _special(folder / identity)
     for name, view in params.augmentation.views.items():
-        lacks = type(view) in SPECIAL_TOKENS and special[SPECIAL_TOKENS[type(view)]] is None
+        key = _special_token(view)
+        lacks = key is not None and special[key] is None
         if name != identity and (name in needed or (source == params.encoder.source and not lacks)):
             yield name
+
+
+def _special_token(view: View) -> str | None:
+    """Which of its tokenizer's special tokens a view puts in."""
+    if isinstance(view, TokenCutoff) and view.delete:
+        return None
+    return SPECIAL_TOKENS.get(type(view))
 
 
 def finished(shards: ViewShards, out: Path) -> dict[str, Any] | None:

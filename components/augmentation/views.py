@@ -35,12 +35,14 @@ def word_repetition(
     return Tokens(tokens.ids[places], cumulative(times * spans)[words])
 
 
-def token_shuffle(tokens: Tokens, generator: Generator) -> Tokens:
-    """The tokens of each sentence in a random order, uniform among those that differ from the given one.
+def token_shuffle(tokens: Tokens, generator: Generator, *, differs: bool = True) -> Tokens:
+    """The tokens of each sentence in a random order, uniform among all of them or, with `differs`, among the others.
 
     A sentence with fewer than two different tokens has no other order and stays as it is.
     """
     ids = tokens.ids[_drawn(tokens.offsets, tokens.lengths, generator)]
+    if not differs:
+        return Tokens(ids, tokens.offsets)
     same = np.flatnonzero(~_differs(ids, tokens))
     stuck = same[_has_two(tokens.take(same))]
     if len(stuck):
@@ -49,13 +51,25 @@ def token_shuffle(tokens: Tokens, generator: Generator) -> Tokens:
     return Tokens(ids, tokens.offsets)
 
 
-def token_cutoff(tokens: Tokens, generator: Generator, *, pad_id: int, rate: float = 0.05) -> Tokens:
+def token_cutoff(
+    tokens: Tokens, generator: Generator, *, pad_id: int | None, rate: float = 0.05, delete: bool = False
+) -> Tokens:
     """Hide max(1, ⌊rate·N⌋) of the N tokens of each sentence, never all of them (NGCSE §3; Shen et al. 2020).
 
     Their places, drawn without replacement, hold `pad_id`: a batch gives them no attention, and the tokens after them
     keep their positions. A sentence of one token stays whole.
+
+    Args:
+        pad_id: of the tokenizer; None with `delete` alone.
+        delete: take rate·N tokens out instead, rounded (half to even), so none of 10 at 0.05 and two of 30: NGCSE's
+            released code.
     """
     lengths = tokens.lengths
+    if delete:
+        number = np.minimum(np.rint(rate * lengths).astype(np.int64), (lengths - 1).clip(0))
+        kept = np.ones(len(tokens.ids), np.bool_)
+        kept[_drawn(tokens.offsets, number, generator)] = False
+        return Tokens(tokens.ids[kept], cumulative(lengths - number))
     number = np.clip(_floored(rate, lengths), np.minimum(1, lengths - 1).clip(0), (lengths - 1).clip(0))
     ids = tokens.ids.copy()
     ids[_drawn(tokens.offsets, number, generator)] = pad_id

@@ -22,16 +22,19 @@ class WordRepetition(Section):
 
 
 class TokenShuffle(Section):
-    """NGCSE §3: the tokens in another order."""
+    """NGCSE §3: the tokens in a random order; `differs` asks for another one than the given (NGCSE's code does not)."""
 
     kind: Literal["token_shuffle"]
+    differs: bool = True
 
 
 class TokenCutoff(Section):
-    """NGCSE §3: a share of the tokens hidden from attention."""
+    """NGCSE §3: a share of the tokens hidden from attention, at least one; with `delete` taken out, so that those after
+    them move up, and none where the share rounds to none (NGCSE's code)."""
 
     kind: Literal["token_cutoff"]
     rate: Fraction = 0.05
+    delete: bool = False
 
 
 class SpanMask(Section):

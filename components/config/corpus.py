@@ -26,7 +26,8 @@ class Corpus(Section):
     Lengths are in words; in scripts without spaces a word is so many characters (`components.text.CHARACTERS`).
     `language` is an ISO 639-1 code that the language model knows; docs/languages.md says which are tested. `heldout` is
     the share of sentences kept out of training, `max_sentences` the size of a sample of all of them (null: no bound);
-    both are drawn by the seed.
+    both are drawn by the seed. `unique` takes sentences that differ in case or white space alone once (the papers' code
+    takes all: a sentence twice in a batch is its own negative).
     """
 
     format: Literal["auto", "mediawiki", "text"] = "auto"
@@ -34,6 +35,7 @@ class Corpus(Section):
     filter: bool = True
     min_words: PositiveInt = 4
     max_words: PositiveInt = 64
+    unique: bool = True
     heldout: Fraction = 0.1
     max_sentences: PositiveInt | None = None
 

@@ -152,7 +152,7 @@ def variant_settings(params: Params, name: str, overrides: Mapping[str, Any] | N
     if overrides:
         training = _overridden(training, dict(overrides), "overrides")
     rows = sum(part.rows or 0 for part in variant.data)
-    rest = any(part.rows is None for part in variant.data)  # one part takes what the others leave
+    rest = any(part.takes_rest for part in variant.data)  # one part takes what the others leave
     if variant.data and (rows > training.batch_size or (rows == training.batch_size and rest)):
         raise ConfigError(
             f"variants.{name}.data: its parts ask for {rows} rows, which leaves none of the batch of "

@@ -11,11 +11,13 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 class Schedule(Section):
     """What is computed: `sentences` bounds the anchors of one epoch (null: all); `evaluation_steps` is also the
-    checkpoint interval; `batch_size` is that of all processes together."""
+    checkpoint interval; `batch_size` is that of all processes together; `drop_last` leaves the last, smaller batch of
+    an epoch out (the papers' code keeps it)."""
 
     sentences: PositiveInt | None = None
     epochs: PositiveInt = 1
     batch_size: Annotated[int, Field(ge=2)] = 64
+    drop_last: bool = True
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Share = 0.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.0

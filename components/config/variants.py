@@ -9,6 +9,7 @@ from components.config.evaluation import StsTask
 
 Temperature = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
+HELDOUT = 0.1
 
 
 class Roles(Section):
@@ -35,11 +36,34 @@ class Part(Section):
 
     `set` is `corpus`, `nli` (triplets of a source that people wrote), `tuples/nli` or `tuples/sts` (by an LLM), or
     `sets/<name>`, an entry of section `sets`.
+
+    With `gather` a part has no rows of its own in a batch: as in NGCSE's released code, its rows are shuffled among
+    those of the first part, each once an epoch; a batch holds them back until at least `gather` are together, which
+    then all stand in it (NGCSE: 48, or 16). `heldout` is the share of a set of tuples that is kept from training, for
+    geometry; the corpus has `corpus.heldout`. `prompts` of pooling prompt_mask: `pair` puts the first of
+    encoder.templates around the anchor and the last around all else, `first` the first around every text (NGCSE's
+    tuples).
     """
 
     set: Annotated[str, Field(pattern=r"^(corpus|nli|(tuples|sets)/[A-Za-z0-9._-]+)$")]
     rows: PositiveInt | None = None
+    gather: PositiveInt | None = None
+    heldout: Fraction = HELDOUT
+    prompts: Literal["pair", "first"] = "pair"
     roles: Roles
+
+    @property
+    def takes_rest(self) -> bool:
+        """Whether it takes what the other parts leave of a batch."""
+        return self.rows is None and self.gather is None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.rows is not None and self.gather is not None:
+            raise ValueError("a part has rows of every batch or gathers them for some: leave rows or gather out")
+        if self.set == "corpus" and self.heldout != HELDOUT:
+            raise ValueError("heldout: of the corpus it is the split that corpus.heldout makes; set that")
+        return self
 
 
 class InfoNce(Section):
@@ -124,8 +148,10 @@ class Composition(Section):
     def _composed(self) -> Self:
         if bool(self.data) != bool(self.objective):
             raise ValueError("data and objective go together; leave both out for an untrained encoder")
-        if sum(part.rows is None for part in self.data) > 1:
+        if sum(part.takes_rest for part in self.data) > 1:
             raise ValueError("only one part of data may leave rows out")
+        if self.data and self.data[0].gather is not None:
+            raise ValueError("the first part of data counts an epoch, and others gather among its rows: give it rows")
         terms = {term.term for term in self.objective}
         needs = {
             "entailment_triplet": any(part.roles.near for part in self.data),

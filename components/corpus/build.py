@@ -88,12 +88,13 @@ def build(source: Path, into: Path, settings: Corpus, seed: int) -> dict[str, An
 def _chosen(
     shards: Sequence[Shard], settings: Corpus, dropped: Counter[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Of every row of all shards its number among those that are no duplicate, and whether it is wanted."""
+    """Of every row of all shards its number among those that may be taken, and whether it is wanted."""
     hashes = _column(shards, HASH)
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     chosen = np.empty(len(hashes), np.bool_)
     chosen[order] = np.concatenate([[True], ordered[1:] != ordered[:-1]])[: len(hashes)]  # the first of its like
+    chosen |= not settings.unique
     number = np.cumsum(chosen) - 1
     unique = int(chosen.sum())
     dropped["duplicate"] += len(hashes) - unique

@@ -73,11 +73,12 @@ class Collator:
             if not len(rows):
                 continue
             names = part.part.roles
+            view = self._anchor if part.part.prompts == "first" else self._view
             taken = {name: column.take(rows) for name, column in part.columns.items()}
             for i in range(len(rows)):
                 text = {name: ids for name, column in taken.items() if (ids := column[i]) is not None}
                 anchor = add("anchor", text[names.anchor], self._anchor)
-                placed = {names.positive: add("positive", text[names.positive], self._view)}
+                placed = {names.positive: add("positive", text[names.positive], view)}
                 others = [("negative", names.negative)] if names.negative is not None else []
                 if names.negative is not None:
                     roles.setdefault(ANCHOR_OF_NEGATIVE, []).append(anchor)
@@ -85,8 +86,8 @@ class Collator:
                     if self._triplets_apart:
                         for role, name, template in (
                             (ANCHOR_OF_MASKS, names.anchor, self._anchor),
-                            ("near", names.near, self._view),
-                            ("far", names.far, self._view),
+                            ("near", names.near, view),
+                            ("far", names.far, view),
                         ):
                             apart.setdefault(role, []).append(len(undropped))
                             undropped.append(self._wrap(text[name], template))
@@ -100,7 +101,7 @@ class Collator:
                     if name in placed:
                         roles.setdefault(role, []).append(placed[name])
                     else:
-                        placed[name] = add(role, text[name], self._view)
+                        placed[name] = add(role, text[name], view)
         roles |= {role: [len(sequences) + place for place in places] for role, places in apart.items()}
         batch: Batch = {
             "tokens": token_batch(sequences, rows=self._rows),

@@ -17,7 +17,6 @@ from components.encoder.templates import TokenIds
 from components.errors import DataError
 
 CACHE = Path(".state/arrow")  # Arrow copies of Parquet files, which alone can be memory-mapped
-HELDOUT_TUPLES = 0.1  # share of a tuple set kept from training, to measure geometry on; the corpus has its own file
 
 Rows = NDArray[np.int64]
 Tokenise = Callable[[Sequence[str]], Tokens]
@@ -122,9 +121,9 @@ def load_part(part: Part, tokenise: Tokenise, *, seed: int, views: Path = paths.
     texts = read_tuples(part.set, names)
     columns = {name: TextColumn(tokenise(texts[name])) for name in names}
     shuffled = np.random.default_rng(seed).permutation(len(texts[names[0]]))
-    kept = int(len(shuffled) * HELDOUT_TUPLES)
+    kept = int(len(shuffled) * part.heldout)
     if kept == 0:
-        raise DataError(f"{part.set} has {len(shuffled)} whole rows, too few to train on and measure with")
+        raise DataError(f"{part.set} has {len(shuffled)} whole rows, too few to keep a share of {part.heldout:g} apart")
     return PartRows(part, columns, np.sort(shuffled[kept:]), columns, np.sort(shuffled[:kept]))
 
 

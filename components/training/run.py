@@ -1,6 +1,7 @@
 """One training run in a folder of its own: prepared, trained, resumed, exported."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
@@ -27,12 +28,14 @@ from components.training.collate import Collator
 from components.training.inspection import require_encoder, require_tokens, warn_of_cuts
 from components.training.model import ContrastiveModel
 from components.training.names import ENCODER
-from components.training.plan import batch_plan, rows_per_batch
+from components.training.plan import batch_plan, passes
 from components.training.rows import PartRows, load_part
 from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
+log = logging.getLogger(__name__)
 SUMMARY = "training.json"  # written last
+MANY_PASSES = 10  # over one row, above which a warning is due; NGCSE: 1 to 3
 # On a CPU a padding token costs what any other does, so texts of like length share a tensor; a GPU is fuller with one.
 CPU_ROWS = 64
 
@@ -114,7 +117,8 @@ def _optimise(
     record: Record,
 ) -> TrainingSummary:
     training = spec.training
-    per_batch = rows_per_batch([part.part for part in parts], training.batch_size)
+    composed = [part.part for part in parts]
+    plan = batch_plan(composed, [part.rows for part in parts], training, spec.seed)
     model = ContrastiveModel(
         encoder,
         spec.variant,
@@ -124,7 +128,7 @@ def _optimise(
     )
     trainer = ContrastiveTrainer(
         model,
-        plan=batch_plan([part.rows for part in parts], per_batch, training, spec.seed),
+        plan=plan,
         collator=Collator(parts, encoder, rows=_rows_per_tensor(layout), triplets_apart=spec.variant.triplets_apart),
         trace=trace,
         training=training,
@@ -133,7 +137,9 @@ def _optimise(
         record=record,
     )
     if trainer.is_world_process_zero():
-        record(_heldout(trace), 0)
+        seen = passes(plan, composed)
+        _warn_of_passes(seen)
+        record(_heldout(trace) | {f"data/{name}/passes": float(times) for name, times in seen.items()}, 0)
     usable = checkpoints.complete_checkpoints(folder)
     trainer.accelerator.wait_for_everyone()  # for every process to have looked, before any is removed
     if trainer.is_world_process_zero():
@@ -150,6 +156,17 @@ def _optimise(
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _warn_of_passes(seen: dict[str, int]) -> None:
+    for name, times in seen.items():
+        if times > MANY_PASSES:
+            log.warning(
+                "%s: THE SAME ROWS ARE SEEN UP TO %d TIMES in this training, so that it learns them by heart; lower "
+                "`rows` of the part or training.epochs, set `gather` to have each row once an epoch, or make more rows",
+                name,
+                times,
+            )
 
 
 def _heldout(trace: Trace) -> dict[str, float]:

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from components.config.evaluation import Evaluation
-from components.config.training import Recipe
+from components.config.training import Recipe, Schedule
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import DEV, StsPairs
-from components.training.plan import rows_per_batch
+from components.training.plan import mean_rows
 from components.training.rows import PartRows, columns_of
 
 DEV_SCORE = f"sts/{DEV}"  # Spearman ×100; picks the best checkpoint
@@ -66,7 +66,7 @@ class Trace:
         sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples)
         self._half = HALF.get(training.precision)  # as training runs; scores are taken in float32, as they are in use
         self._samples = samples.samples
-        self._heldout = heldout_samples(encoder, parts, training.batch_size, samples.samples, seed)
+        self._heldout = heldout_samples(encoder, parts, training, samples.samples, seed)
         self._dev_sides = [encoder.tokenise(side) for side in sample]
 
     @property
@@ -115,13 +115,13 @@ class Trace:
 
 
 def heldout_samples(
-    encoder: SentenceEncoder, parts: Sequence[PartRows], batch_size: int, samples: int, seed: int
+    encoder: SentenceEncoder, parts: Sequence[PartRows], training: Schedule, samples: int, seed: int
 ) -> dict[str, list[Sample]]:
     """At most `samples` rows of `tuples`, if there are any, and as many of plain `pairs`, if there are any.
 
     Parts of one kind share them as they share a batch.
     """
-    shares = rows_per_batch([part.part for part in parts], batch_size)
+    shares = mean_rows([part.part for part in parts], [part.rows for part in parts], training)
     found = {}
     for kind in ("tuples", "pairs"):
         of_kind = [
@@ -130,7 +130,8 @@ def heldout_samples(
         if of_kind:
             generator, total = np.random.default_rng(seed), sum(share for _, share in of_kind)
             found[kind] = [
-                _sample(encoder, part, max(1, samples * share // total), generator) for part, share in of_kind
+                _sample(encoder, part, max(1, int(samples * share / total + 1e-9)), generator)
+                for part, share in of_kind
             ]
     return found
 

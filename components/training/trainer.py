@@ -27,7 +27,7 @@ from components.training import checkpoints
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
 from components.training.names import PROGRESS
-from components.training.plan import shared_out
+from components.training.plan import Plan, shared_out
 from components.training.trace import DEV_SCORE, Trace
 
 Record = Callable[[dict[str, float], int], None]  # metrics by name, step
@@ -37,18 +37,17 @@ class DivergedError(CseflowError):
     """The loss is no longer a finite number."""
 
 
-class PlannedRows(Dataset[tuple[int, int]]):
-    """The (part, row) pairs of a whole training, in the order of `components.training.plan`."""
+class PlannedShares(Dataset[NDArray[Any]]):
+    """The (part, row) pairs of each step, one share for each process, in the order of `components.training.plan`."""
 
-    def __init__(self, plan: NDArray[Any]) -> None:
-        self._pairs = plan.reshape(-1, 2)
+    def __init__(self, shares: Plan) -> None:
+        self._shares = shares
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self._shares)
 
-    def __getitem__(self, index: int) -> tuple[int, int]:
-        part, row = self._pairs[index]
-        return int(part), int(row)
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return self._shares[index]
 
 
 class ContrastiveTrainer(Trainer):
@@ -58,7 +57,7 @@ class ContrastiveTrainer(Trainer):
         self,
         model: ContrastiveModel,
         *,
-        plan: NDArray[Any],
+        plan: Plan,
         collator: Collator,
         trace: Trace,
         training: Recipe,
@@ -94,12 +93,12 @@ class ContrastiveTrainer(Trainer):
         # DataParallel can't split a batch of roles: several devices take several processes, by torchrun.
         arguments._n_gpu = min(arguments.n_gpu, 1)
         shares = shared_out(plan, arguments.world_size)
-        arguments.per_device_train_batch_size = shares.shape[1]
+        arguments.per_device_train_batch_size = 1  # a share, whatever its rows are
         super().__init__(
             model=model,
             args=arguments,
-            train_dataset=PlannedRows(shares),
-            data_collator=collator,  # type: ignore[arg-type]
+            train_dataset=PlannedShares(shares),
+            data_collator=lambda drawn: collator(drawn[0]),  # type: ignore[arg-type, return-value]
         )
         self.remove_callback(PrinterCallback)
         self.add_callback(StepSchedule(self, training.evaluation_steps))

@@ -20,7 +20,8 @@ def whole_batch(
     """The embeddings of all processes, with gradients to each one's own, and the rows of them that play each role.
 
     A role's rows stand in the plan's order, from which `components.training.plan.shared_out` has dealt them in turn. A
-    role that rows may lack (near and far of a span mask) can have fewer in one process than in another, or none.
+    role that rows may lack (near and far of a span mask) can have fewer in one process than in another, or none; so can a
+    batch that does not divide evenly.
 
     Args:
         embeddings: (texts, dim), this process's.
@@ -30,14 +31,13 @@ def whole_batch(
     count = processes()
     if count == 1:
         return embeddings, dict(roles)
-    width = len(roles["anchor"])  # no role has more rows, and all processes have as many
-    table = torch.full((len(names) + 1, width), -1, device=embeddings.device)
+    own = torch.tensor([len(roles["anchor"]), len(embeddings)], device=embeddings.device)
+    width, most = (int(size) for size in gathered(own).amax(dim=0))  # no role has more rows than the anchor
+    table = torch.full((len(names), width), -1, device=embeddings.device)
     for line, name in enumerate(names):
         if name in roles:
             table[line, : len(roles[name])] = roles[name]
-    table[-1, 0] = len(embeddings)
     tables = gathered(table)
-    most = int(tables[:, -1, 0].max())
     padded: Tensor = _Gathered.apply(F.pad(embeddings, (0, 0, 0, most - len(embeddings))))
     everyone = padded.flatten(0, 1)
     first = torch.arange(count, device=table.device).unsqueeze(1) * most
@@ -51,8 +51,13 @@ def whole_batch(
 
 
 def in_turn(rows: Tensor) -> Tensor:
-    """`rows` (n, dim) of every process in the plan's order, (processes · n, dim), without gradient."""
-    return rows if processes() == 1 else gathered(rows).transpose(0, 1).flatten(0, 1)
+    """`rows` (n, dim) of every process in the plan's order, without gradient; n may differ by process."""
+    if processes() == 1:
+        return rows
+    counts = gathered(torch.tensor(len(rows), device=rows.device))
+    width = int(counts.max())
+    everyone = gathered(F.pad(rows, (0, 0, 0, width - len(rows)))).transpose(0, 1)
+    return everyone[torch.arange(width, device=rows.device).unsqueeze(1) < counts]
 
 
 def whole_mean(total: Tensor, count: int) -> Tensor:

@@ -49,6 +49,8 @@ def checks(
         base: the identity's tokens of the same sentences.
     """
     hides = {TokenCutoff: vocabulary.pad, SpanMask: vocabulary.mask}.get(type(view))
+    if isinstance(view, TokenCutoff) and view.delete:
+        hides = None
     ids = np.concatenate([tokens.ids for tokens in columns])
     known = (ids >= 0) & (ids < vocabulary.size)
     plain = ~np.isin(ids, vocabulary.special) | (ids == (-1 if hides is None else hides))
@@ -62,7 +64,7 @@ def checks(
         case WordRepetition():
             yield from _repetition(view, columns[0], base, limits)
         case TokenShuffle():
-            yield from _shuffle(columns[0], base)
+            yield from _shuffle(view, columns[0], base)
         case TokenCutoff():
             yield from _cutoff(view, columns[0], base, hides)
         case SpanMask():
@@ -88,13 +90,20 @@ def _repetition(view: WordRepetition, tokens: Tokens, base: Tokens, limits: View
     yield Check("changed", says, more > 0, limits.max_unchanged)
 
 
-def _shuffle(tokens: Tokens, base: Tokens) -> Iterator[Check]:
+def _shuffle(view: TokenShuffle, tokens: Tokens, base: Tokens) -> Iterator[Check]:
     yield Check("same", "it has the identity's tokens, each as often", _equal(_sorted(tokens), _sorted(base)))
-    changed = ~_equal(tokens, base) | (_distinct(base).lengths < 2)
-    yield Check("changed", "the order is another, where two tokens differ", changed)
+    if view.differs:
+        changed = ~_equal(tokens, base) | (_distinct(base).lengths < 2)
+        yield Check("changed", "the order is another, where two tokens differ", changed)
 
 
 def _cutoff(view: TokenCutoff, tokens: Tokens, base: Tokens, pad: int | None) -> Iterator[Check]:
+    if view.delete:
+        yield Check("kept", "it has the identity's tokens and no others", _contained(tokens, base))
+        number = np.minimum(np.rint(view.rate * base.lengths), (base.lengths - 1).clip(0))
+        says = f"{view.rate:g}·N tokens, rounded, are cut off, never all"
+        yield Check("cut_off", says, base.lengths - tokens.lengths == number)
+        return
     hidden = tokens.ids == pad
     yield Check("kept", "tokens not cut off are the identity's, in place", _kept(tokens, base, hidden))
     number = np.minimum(np.maximum(1, _floored(view.rate * base.lengths)), base.lengths - 1).clip(0)
@@ -133,6 +142,16 @@ def _kept(tokens: Tokens, base: Tokens, hidden: Bools) -> Bools:
 
 def _equal(tokens: Tokens, others: Tokens) -> Bools:
     return _kept(tokens, others, np.zeros(len(tokens.ids), np.bool_))
+
+
+def _contained(tokens: Tokens, base: Tokens) -> Bools:
+    """Whether `base` has every token of a sentence, each as often."""
+    own, given = _keys(tokens), _keys(base)
+    found, places = np.unique(np.concatenate([given, own]), return_inverse=True)
+    counts = [np.bincount(part, minlength=len(found)) for part in (places[: len(given)], places[len(given) :])]
+    contained = np.ones(len(tokens.lengths), np.bool_)
+    contained[(found >> 32)[counts[1] > counts[0]]] = False
+    return contained
 
 
 def _beside(tokens: Tokens, values: Ids | Bools, others: Tokens, missing: int = 0) -> NDArray[np.int64]:

@@ -118,6 +118,11 @@ def test_shuffle_is_uniform_over_the_other_orders(generator: Generator) -> None:
     assert even(orders, 5)
 
 
+def test_shuffle_may_give_any_order(generator: Generator) -> None:
+    orders = Counter(map(tuple, token_shuffle(same(3, 6000), generator, differs=False).lists()))
+    assert even(orders, 6)
+
+
 def test_shuffle_leaves_what_has_no_other_order(generator: Generator) -> None:
     tokens = Tokens.of([[], [5], [5, 5, 5], [5, 6]])
     assert token_shuffle(tokens, generator).lists() == [[], [5], [5, 5, 5], [6, 5]]
@@ -132,6 +137,17 @@ def test_cutoff_hides_its_share_but_never_all(generator: Generator, length: int,
 def test_cutoff_leaves_the_other_tokens_in_place(generator: Generator) -> None:
     for sentence in token_cutoff(mixed(), generator, rate=0.3, pad_id=PAD).lists():
         assert all(token in (PAD, 100 + place) for place, token in enumerate(sentence))
+
+
+@pytest.mark.parametrize(("length", "deleted"), [(0, 0), (1, 0), (10, 0), (11, 1), (29, 1), (30, 2), (50, 2)])
+def test_cutoff_may_delete_a_rounded_share(generator: Generator, length: int, deleted: int) -> None:
+    for sentence in token_cutoff(same(length, 50), generator, rate=0.05, pad_id=None, delete=True).lists():
+        assert len(sentence) == length - deleted and sentence == sorted(set(sentence))
+
+
+def test_deleted_places_are_uniform(generator: Generator) -> None:
+    view = token_cutoff(same(10, 5000), generator, rate=0.2, pad_id=None, delete=True)
+    assert even(Counter(place for sentence in view.lists() for place in set(range(10)) - set(sentence)), 10)
 
 
 def test_cutoff_places_are_uniform(generator: Generator) -> None:

@@ -53,6 +53,13 @@ def test_duplicates_are_told_apart_from_case_and_blanks(run: Run, lines: bytes) 
     assert made["summary"]["dropped"] == {"duplicate": 1}
 
 
+def test_duplicates_may_be_kept(run: Run, lines: bytes) -> None:
+    first = lines.split(b"\n")[0]
+    made = run("lines.txt", lines + b"\n" + first, unique=False)
+    assert made["summary"]["dropped"] == {} and made["texts"].count(first.decode()) == 2
+    assert [row["id"] for row in made["rows"]] == list(range(len(lines.split(b"\n")) + 1))
+
+
 def test_a_sample_is_as_large_as_asked_and_in_order(run: Run, lines: bytes) -> None:
     everything = run("lines.txt", lines)["texts"]
     made = run("lines.txt", lines, max_sentences=100)

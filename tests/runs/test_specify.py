@@ -165,6 +165,23 @@ def test_another_source_of_a_task_makes_another_run(project: Path, task: dict[st
     assert first != other
 
 
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("training", "drop_last"), False),
+        (("variants", "ngcse-sts-ht", "data", 1), {"rows": None, "gather": 48}),
+        (("variants", "ngcse-sts-ht", "data", 1), {"prompts": "first"}),
+        (("variants", "ngcse-sts-ht", "data", 1), {"heldout": 0.2}),
+    ],
+)
+def test_settings_that_params_yaml_leaves_at_their_defaults_make_another_run(keys: Keys, value: Any) -> None:
+    raw = copy.deepcopy(RAW)
+    place = at(raw, keys[:-1])
+    place[keys[-1]] = place[keys[-1]] | value if isinstance(value, dict) else value
+    other = specify(Params.model_validate(raw), "ngcse-sts-ht")
+    assert other.fingerprint != specify(PARAMS, "ngcse-sts-ht").fingerprint
+
+
 def test_the_seed_and_an_override_make_another_run() -> None:
     runs = [specify(PARAMS, "simcse"), specify(PARAMS, "simcse", 1), specify(PARAMS, "simcse", 0, {"epochs": 2})]
     assert len({run.fingerprint for run in runs}) == 3

@@ -140,6 +140,18 @@ def test_anchors_and_other_views_have_their_own_prompts(tiny_encoder: Path) -> N
     assert words == {"anchor": "this", "positive": "a", "negative": "a", "hard_anchor": "this"}
 
 
+def test_tuples_may_have_the_first_prompt_on_every_side(tiny_encoder: Path) -> None:
+    settings = Encoder(pooling="prompt_mask", templates=["this [X] is [MASK]", "a [X] [MASK]"])
+    prompted = SentenceEncoder.load(tiny_encoder, settings)
+    tuples = HARD._replace(part=HARD.part.model_copy(update={"prompts": "first"}))
+    batch = Collator([PAIRS, tuples], prompted)([(0, 0), (1, 0)])
+    words = {
+        role: [prompted.tokenizer.convert_ids_to_tokens(row)[0] for row in rows]
+        for role, rows in players(batch).items()
+    }
+    assert words == {"anchor": ["this", "this"], "positive": ["a", "this"], "negative": ["this"]}
+
+
 def views(folder: Path, **columns: list[list[int] | None]) -> None:
     for split in ("train", "heldout"):
         for name, rows in columns.items():

@@ -19,7 +19,7 @@ from components.encoder.model import SentenceEncoder
 from components.encoder.templates import Template, TokenIds
 from components.training.collate import Batch, Collator
 from components.training.model import ContrastiveModel
-from components.training.plan import batch_plan, rows_per_batch
+from components.training.plan import batch_plan
 from components.training.rows import PartRows, load_part
 from tests.project import REPOSITORY
 
@@ -47,9 +47,7 @@ class Run:
         self.parts: list[PartRows] = [
             load_part(part, lambda texts: tokenise(texts, self.encoder.tokenizer, 32), seed=0) for part in parts
         ]
-        plan = batch_plan(
-            [part.rows for part in self.parts], rows_per_batch(parts, BATCH), self.settings.training, seed=0
-        )
+        plan = batch_plan(parts, [part.rows for part in self.parts], self.settings.training, seed=0)
         self.pairs: list[Pairs] = [[(int(part), int(row)) for part, row in batch] for batch in plan[:2]]
         self.model = ContrastiveModel(self.encoder, self.settings.variant, BATCH).double().eval()
 

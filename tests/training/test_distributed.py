@@ -17,10 +17,12 @@ from torch.nn.parallel import DistributedDataParallel
 from components import paths
 from components.augmentation.tokens import tokenise
 from components.config import load_params, variant_settings
+from components.config.training import Training
+from components.config.variants import Part
 from components.encoder.model import SentenceEncoder
 from components.training.collate import Collator
 from components.training.model import ContrastiveModel
-from components.training.plan import batch_plan, rows_per_batch, shared_out
+from components.training.plan import Plan, batch_plan, shared_out
 from components.training.rows import load_part
 from components.training.whole_batch import whole_mean
 from tests.project import REPOSITORY, make_project
@@ -45,7 +47,7 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     parts = [
         load_part(part, lambda texts: tokenise(texts, encoder.tokenizer, 32), seed=0) for part in settings.variant.data
     ]
-    plan = whole_plan([part.rows for part in parts], rows_per_batch(settings.variant.data, BATCH), settings.training)
+    plan = whole_plan(settings.variant.data, [part.rows for part in parts], settings.training)
     shares = shared_out(plan, processes)
     collator = Collator(parts, encoder, rows=CACHE_ROWS, triplets_apart=apart)
     model = ContrastiveModel(encoder, settings.variant, BATCH, cached=cached).double().train(dropout)
@@ -63,9 +65,11 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     return found
 
 
-def whole_plan(rows: list[NDArray[np.int64]], per_batch: list[int], training: object) -> NDArray[np.int64]:
-    plan = batch_plan(rows, per_batch, training, seed=0)  # type: ignore[arg-type]
-    return np.concatenate([plan] * STEPS)[:STEPS]
+def whole_plan(parts: list[Part], rows: list[NDArray[np.int64]], training: Training) -> Plan:
+    """Four batches, of which the last one lacks a row: it can't be shared out evenly."""
+    plan = list(batch_plan(parts, rows, training, seed=0))
+    plan = (plan * STEPS)[:STEPS]
+    return [*plan[:-1], plan[-1][1:]]
 
 
 def process(rank: int, project: str, out: str) -> None:

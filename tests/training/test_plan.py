@@ -1,5 +1,6 @@
 """Which rows stand in which batch."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,26 +10,29 @@ from numpy.typing import NDArray
 from components.config.training import Training
 from components.config.variants import Part, Roles
 from components.errors import ConfigError, DataError
-from components.training.plan import batch_plan, rows_per_batch, shared_out
+from components.training.plan import batch_plan, mean_rows, passes, rows_per_batch, shared_out
 
 CORPUS, TUPLES = np.arange(100, 120), np.array([3, 5, 7, 9, 11])
+Batches = Sequence[NDArray[np.int64]]
 
 
 def training(**changed: Any) -> Training:
     return Training(learning_rate=1e-5, evaluation_steps=1, **changed)
 
 
-def plan(seed: int = 0, per_batch: tuple[int, int] = (4, 2), **changed: Any) -> NDArray[np.int64]:
-    return batch_plan([CORPUS, TUPLES], per_batch, training(**changed), seed)
+def plan(seed: int = 0, per_batch: tuple[int, int] = (4, 2), **changed: Any) -> Batches:
+    parts = [part(None), part(per_batch[1])]
+    return batch_plan(parts, [CORPUS, TUPLES], training(batch_size=sum(per_batch), **changed), seed)
 
 
-def drawn(batches: NDArray[np.int64], part: int) -> list[int]:
-    flat = batches.reshape(-1, 2)
+def drawn(batches: Batches, part: int) -> list[int]:
+    flat = np.concatenate(list(batches))
     return flat[flat[:, 0] == part, 1].tolist()
 
 
-def part(rows: int | None) -> Part:
-    return Part(set="corpus", rows=rows, roles=Roles(anchor="identity", positive="identity"))
+def part(rows: int | None = None, gather: int | None = None) -> Part:
+    roles = Roles(anchor="identity", positive="identity")
+    return Part(set="tuples/sts" if gather else "corpus", rows=rows, gather=gather, roles=roles)
 
 
 def test_a_part_without_rows_takes_what_the_others_leave() -> None:
@@ -40,12 +44,14 @@ def test_every_batch_has_the_rows_of_every_part() -> None:
 
 
 def test_every_row_of_the_first_part_stands_once_in_an_epoch() -> None:
-    first, second = plan(epochs=2).reshape(2, -1, 2)
+    batches = plan(epochs=2)
+    first, second = batches[:5], batches[5:]
     assert sorted(drawn(first, 0)) == sorted(drawn(second, 0)) == CORPUS.tolist()
 
 
 def test_epochs_differ_in_order() -> None:
-    first, second = plan(epochs=2).reshape(2, -1, 2)
+    batches = plan(epochs=2)
+    first, second = batches[:5], batches[5:]
     assert drawn(first, 0) != drawn(second, 0)
 
 
@@ -55,12 +61,18 @@ def test_other_parts_go_round() -> None:
 
 def test_no_row_stands_twice_in_a_batch() -> None:
     batches = plan(per_batch=(4, 3), epochs=4)
-    assert all(len(set(rows)) == len(rows) for rows in (drawn(batch, 1) for batch in batches))
+    assert all(len(set(rows)) == len(rows) for rows in (drawn([batch], 1) for batch in batches))
 
 
 def test_a_last_smaller_batch_is_left_out() -> None:
     rows = drawn(plan(per_batch=(6, 2)), 0)
     assert len(rows) == len(set(rows)) == 18
+
+
+def test_a_last_smaller_batch_may_be_kept() -> None:
+    batches = plan(per_batch=(6, 2), drop_last=False, epochs=2)
+    assert [len(drawn([batch], 0)) for batch in batches] == [6, 6, 6, 2] * 2
+    assert sorted(drawn(batches[:4], 0)) == sorted(drawn(batches[4:], 0)) == CORPUS.tolist()
 
 
 def test_sentences_bound_the_first_part_to_one_sample_for_all_epochs() -> None:
@@ -69,11 +81,11 @@ def test_sentences_bound_the_first_part_to_one_sample_for_all_epochs() -> None:
 
 
 def test_the_seed_decides() -> None:
-    assert np.array_equal(plan(seed=1), plan(seed=1))
+    assert np.array_equal(np.stack(plan(seed=1)), np.stack(plan(seed=1)))
 
 
 def test_another_seed_gives_other_batches() -> None:
-    assert not np.array_equal(plan(seed=1), plan(seed=2))
+    assert not np.array_equal(np.stack(plan(seed=1)), np.stack(plan(seed=2)))
 
 
 def test_too_few_rows_say_what_to_lower() -> None:
@@ -86,6 +98,78 @@ def test_too_few_tuples_say_what_to_lower() -> None:
         plan(per_batch=(4, 6))
 
 
+# Parts that gather, as NGCSE's collator has it: what it does, once more in plain Python.
+
+
+def gathered(tuples: int, least: int, **changed: Any) -> Batches:
+    rows = [np.arange(100, 200), np.arange(tuples)]
+    return batch_plan([part(), part(gather=least)], rows, training(batch_size=16, **changed), seed=3)
+
+
+def plain_batches(tuples: int, least: int, epochs: int, *, drop_last: bool) -> list[list[tuple[int, int]]]:
+    generator = np.random.default_rng(3)
+    first = generator.permutation(np.arange(100, 200)).tolist()
+    everything = [(0, row) for row in first] + [(1, row) for row in range(tuples)]
+    batches, waiting = [], list[tuple[int, int]]()
+    for _ in range(epochs):
+        order = [everything[i] for i in generator.permutation(len(everything))]
+        while len(order) >= (16 if drop_last else 1):
+            step, order = order[:16], order[16:]
+            batch = [pair for pair in step if pair[0] == 0]
+            waiting += [pair for pair in step if pair[0] == 1]
+            if len(set(waiting)) >= least:
+                ready = list(dict.fromkeys(waiting))
+                for pair in ready:
+                    waiting.remove(pair)
+                batch += ready
+            batches.append(batch)
+    return batches
+
+
+@pytest.mark.parametrize("drop_last", [True, False])
+@pytest.mark.parametrize(("tuples", "least", "epochs"), [(60, 16, 1), (60, 48, 3), (20, 16, 4), (7, 1, 2)])
+def test_tuples_gather_as_a_plain_loop_has_it(tuples: int, least: int, epochs: int, drop_last: bool) -> None:
+    batches = gathered(tuples, least, epochs=epochs, drop_last=drop_last)
+    found = [[(int(number), int(row)) for number, row in batch] for batch in batches]
+    assert found == plain_batches(tuples, least, epochs, drop_last=drop_last)
+
+
+def test_a_batch_has_all_tuples_that_have_gathered_or_none() -> None:
+    counts = [len(drawn([batch], 1)) for batch in gathered(60, 16)]
+    assert {count for count in counts if count < 16} == {0} and max(counts) >= 16
+
+
+def test_a_tuple_that_gathers_is_seen_once_an_epoch_and_once_in_a_batch() -> None:
+    batches = gathered(20, 16, epochs=12, drop_last=False)
+    times = np.bincount(drawn(batches, 1), minlength=20)
+    assert times.max() <= 12 and times.sum() > 12 * 20 - 2 * 16
+    assert all(len(set(rows)) == len(rows) for rows in (drawn([batch], 1) for batch in batches))
+
+
+def test_other_parts_keep_their_rows_beside_one_that_gathers() -> None:
+    parts = [part(), part(2), part(gather=4)]
+    batches = batch_plan(parts, [CORPUS, TUPLES, np.arange(8)], training(batch_size=9), seed=0)
+    assert {len(drawn([batch], 1)) for batch in batches} == {2}
+    assert all((np.diff(batch[:, 0]) >= 0).all() for batch in batches)
+
+
+def test_too_few_to_gather_say_what_to_lower() -> None:
+    with pytest.raises(DataError, match="tuples/sts: 15 training rows never come to 16 together; lower `gather`"):
+        gathered(15, 16)
+
+
+def test_passes_count_the_row_that_is_seen_most() -> None:
+    batches = plan(per_batch=(4, 4), epochs=3)
+    counts = np.bincount(drawn(batches, 1))
+    seen = passes(batches, [part(), part(4).model_copy(update={"set": "tuples/sts"})])
+    assert seen == {"corpus": 3, "tuples/sts": counts.max()}
+
+
+def test_a_batch_has_on_average_what_is_told() -> None:
+    parts, rows = [part(), part(2), part(gather=4)], [CORPUS, TUPLES, np.arange(10)]
+    assert mean_rows(parts, rows, training(batch_size=8)) == [4.0, 2.0, 2.0]
+
+
 def planned(steps: int, *rows: int) -> NDArray[np.int64]:
     """A plan of `steps` batches with so many rows of each part, each with a number of its own."""
     parts = np.repeat(np.arange(len(rows)), rows)
@@ -93,20 +177,17 @@ def planned(steps: int, *rows: int) -> NDArray[np.int64]:
     return np.stack([np.broadcast_to(parts, numbers.shape), numbers], axis=-1)
 
 
-def test_shares_of_a_batch_are_the_planned_batch() -> None:
-    plan = planned(3, 4, 2)
-    shares = shared_out(plan, 2).reshape(3, 6, 2)
-    assert [sorted(batch.tolist()) for batch in shares] == [sorted(batch.tolist()) for batch in plan]
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("rows", [(4, 2), (5, 0), (3, 4)])
+def test_shares_dealt_in_turn_are_the_planned_batch(processes: int, rows: tuple[int, int]) -> None:
+    batches = planned(3, *rows)
+    shares = shared_out(list(batches), processes)
+    for step, batch in enumerate(batches):
+        own = shares[step * processes : (step + 1) * processes]
+        dealt = [share[k].tolist() for k in range(len(own[0])) for share in own if k < len(share)]
+        assert dealt == batch.tolist()
 
 
-def test_every_process_gets_as_many_rows_of_every_part() -> None:
-    assert [share[:, 0].tolist() for share in shared_out(planned(1, 4, 2), 2)] == [[0, 0, 1]] * 2
-
-
-def test_one_process_gets_the_plan_as_it_is() -> None:
-    np.testing.assert_array_equal(shared_out(planned(3, 4, 2), 1), planned(3, 4, 2))
-
-
-def test_rows_that_cannot_be_shared_out_are_refused() -> None:
-    with pytest.raises(ConfigError, match="must be multiples of the 2 processes"):
-        shared_out(planned(1, 5, 3), 2)
+def test_a_batch_smaller_than_the_processes_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a batch of 3 rows can't be shared out among 4 processes; set training"):
+        shared_out(list(planned(1, 3)), 4)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from components.config import load_params, variant_settings
+from components.config import Params, load_params, variant_settings
 from components.training.run import train
 from components.training.trainer import DivergedError
 from tests.processes import start
@@ -20,6 +20,13 @@ def project(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
+GATHERING = {
+    "set": "tuples/sts",
+    "gather": 12,
+    "roles": {"anchor": "anchor", "positive": "intermediate", "levels": ["positive", "intermediate", "negative"]},
+}
+
+
 def run(variant: str, folder: str, **overrides: object) -> tuple[dict[str, list[tuple[int, float]]], Path]:
     points: dict[str, list[tuple[int, float]]] = {}
 
@@ -28,6 +35,12 @@ def run(variant: str, folder: str, **overrides: object) -> tuple[dict[str, list[
             points.setdefault(name, []).append((step, value))
 
     params = load_params()
+    if variant == "gathering":  # batches of 5 to 20 rows
+        raw = params.model_dump()
+        raw["variants"][variant] = raw["variants"]["ngcse-sts-ht"]
+        raw["variants"][variant]["data"][1] = GATHERING
+        params = Params.model_validate(raw)
+        overrides |= {"drop_last": False}
     train(params, variant_settings(params, variant, overrides), 0, Path(folder), record)
     return points, Path(folder)
 
@@ -56,6 +69,19 @@ def test_every_evaluation_step_is_recorded(project: Path) -> None:
     assert [step for step, _ in points["geometry/heldout/alignment"]] == [0, 2, 4, 6, 8]
 
 
+def test_passes_and_held_out_rows_are_recorded_by_set(project: Path) -> None:
+    points, _ = run("ngcse-sts", "run", batch_size=24)
+    recorded = {name: values for name, values in points.items() if name.startswith("data/")}
+    assert recorded.keys() == {"data/corpus/passes", "data/tuples/sts/passes", "data/tuples/sts/heldout"}
+    assert recorded["data/tuples/sts/heldout"] == [(0, 6.0)]
+
+
+def test_rows_that_are_seen_too_often_are_warned_of(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+    points, _ = run("simcse", "run", sentences=8, epochs=11, evaluation_steps=100)
+    assert "corpus: THE SAME ROWS ARE SEEN UP TO 11 TIMES" in caplog.text
+    assert points["data/corpus/passes"] == [(0, 11.0)]
+
+
 def test_geometry_is_measured_with_dropout(project: Path) -> None:
     points, _ = run("untrained", "run")
     assert points["geometry/heldout/alignment"][0][1] > 0
@@ -71,7 +97,7 @@ def test_a_diverged_training_names_step_and_remedy(project: Path) -> None:
         run("simcse", "run", learning_rate=1e38)
 
 
-@pytest.mark.parametrize("variant", ["simcse", "esimcse"])
+@pytest.mark.parametrize("variant", ["simcse", "esimcse", "gathering"])
 def test_killed_and_resumed_gives_the_weights_of_an_uninterrupted_run(project: Path, variant: str) -> None:
     whole = run(variant, "whole")[1]
     kill_at_checkpoint(variant, "killed", step=4)

@@ -14,12 +14,15 @@ import torch
 from components import paths
 from components.augmentation.tokens import tokenise
 from components.config import load_params, variant_settings
+from components.config.training import Training
 from components.config.variants import Part, Roles
 from components.encoder.model import SentenceEncoder
 from components.evaluation.geometry import alignment, uniformity
 from components.evaluation.sts_data import DEV, load_sts
 from components.training.rows import load_part
 from components.training.trace import Trace, heldout_samples
+
+TRAINING = Training(learning_rate=1e-5, evaluation_steps=1, batch_size=8)
 
 
 @pytest.fixture
@@ -62,7 +65,9 @@ def test_the_same_weights_give_the_same_figures(encoder: SentenceEncoder, trace:
 def test_figures_are_those_of_embeddings_with_dropout(encoder: SentenceEncoder, trace: Trace) -> None:
     figures = trace.measure(encoder)
     part = Part(set="corpus", roles=Roles(anchor="identity", positive="identity"))
-    [sample] = heldout_samples(encoder, [load_part(part, lambda texts: pytest.fail("none"), seed=0)], 8, 40, 0)["pairs"]
+    [sample] = heldout_samples(encoder, [load_part(part, lambda texts: pytest.fail("none"), seed=0)], TRAINING, 40, 0)[
+        "pairs"
+    ]
     with torch.random.fork_rng():
         torch.manual_seed(0)
         anchors, positives = (
@@ -81,7 +86,7 @@ def test_held_out_pairs_are_shared_as_a_batch_is(encoder: SentenceEncoder) -> No
         Part(set="corpus", rows=2, roles=Roles(anchor="identity", positive="token_shuffle")),
     ]
     loaded = [load_part(part, lambda texts: pytest.fail("none"), seed=0) for part in parts]
-    samples = heldout_samples(encoder, loaded, batch_size=8, samples=40, seed=0)["pairs"]
+    samples = heldout_samples(encoder, loaded, TRAINING, samples=40, seed=0)["pairs"]
     assert [len(sample.anchors) for sample in samples] == [30, 10]
 
 

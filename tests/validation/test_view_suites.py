@@ -22,6 +22,8 @@ VOCABULARY = Vocabulary(size=100, special=np.array([PAD, CLS, MASK]), pad=PAD, m
 SENTENCE = [11, 12, 13, 14, 15, 16, 17, 18, 19, 20]
 REPETITION, SHUFFLE = WordRepetition(kind="word_repetition"), TokenShuffle(kind="token_shuffle")
 CUTOFF, SPANS = TokenCutoff(kind="token_cutoff", rate=0.2), SpanMask(kind="span_mask")
+DELETED = TokenCutoff(kind="token_cutoff", rate=0.2, delete=True)
+ANY_ORDER = TokenShuffle(kind="token_shuffle", differs=False)
 WORDS = WordRepetition(kind="word_repetition", unit="word")
 
 
@@ -45,6 +47,8 @@ def hidden(by: int, *places: int) -> list[int]:
         (WORDS, [[11, 12, 11, 12, *SENTENCE[2:]]]),
         (SHUFFLE, [SENTENCE[::-1]]),
         (CUTOFF, [hidden(PAD, 3, 7)]),
+        (DELETED, [[*SENTENCE[:3], *SENTENCE[4:9]]]),
+        (ANY_ORDER, [SENTENCE]),
         (SPANS, [hidden(MASK, 3, 4), hidden(MASK, 2, 3, 4, 5)]),
     ],
 )
@@ -66,6 +70,9 @@ def test_a_sound_view_has_no_fault(view: View, columns: list[list[int]]) -> None
         (CUTOFF, [hidden(PAD, 3)], {"cut_off"}),
         (CUTOFF, [hidden(MASK, 3, 7)], {"plain", "kept", "cut_off"}),
         (CUTOFF, [hidden(PAD, 3, 7)[:9]], {"kept"}),
+        (DELETED, [hidden(PAD, 3, 7)], {"plain", "kept", "cut_off"}),
+        (DELETED, [SENTENCE[1:]], {"cut_off"}),
+        (DELETED, [[11, 11, *SENTENCE[4:]]], {"kept"}),
         (SPANS, [hidden(MASK, 3, 5), hidden(MASK, 2, 3, 4, 5)], {"near"}),
         (SPANS, [hidden(MASK, 3, 4), hidden(MASK, 4, 5, 6, 7)], {"nested"}),
         (SPANS, [hidden(MASK, 3, 4), hidden(MASK, 2, 3, 4)], {"far"}),
