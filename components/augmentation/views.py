@@ -60,7 +60,7 @@ def token_cutoff(
     keep their positions. A sentence of one token stays whole.
 
     Args:
-        pad_id: of the tokenizer; None with `delete` alone.
+        pad_id: of the tokenizer; `delete` needs none.
         delete: take rate·N tokens out instead, rounded (half to even), so none of 10 at 0.05 and two of 30: NGCSE's
             released code.
     """
@@ -70,6 +70,8 @@ def token_cutoff(
         kept = np.ones(len(tokens.ids), np.bool_)
         kept[_drawn(tokens.offsets, number, generator)] = False
         return Tokens(tokens.ids[kept], cumulative(lengths - number))
+    if pad_id is None:
+        raise ValueError("tokens that are hidden need a pad_id; delete needs none")
     number = np.clip(_floored(rate, lengths), np.minimum(1, lengths - 1).clip(0), (lengths - 1).clip(0))
     ids = tokens.ids.copy()
     ids[_drawn(tokens.offsets, number, generator)] = pad_id

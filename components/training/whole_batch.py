@@ -20,8 +20,8 @@ def whole_batch(
     """The embeddings of all processes, with gradients to each one's own, and the rows of them that play each role.
 
     A role's rows stand in the plan's order, from which `components.training.plan.shared_out` has dealt them in turn. A
-    role that rows may lack (near and far of a span mask) can have fewer in one process than in another, or none; so can a
-    batch that does not divide evenly.
+    role that rows may lack (near and far of a span mask) can have fewer in one process than in another, or none; so
+    can a batch that does not divide evenly.
 
     Args:
         embeddings: (texts, dim), this process's.
