@@ -149,7 +149,12 @@ def test_tuples_may_have_the_first_prompt_on_every_side(tiny_encoder: Path) -> N
         role: [prompted.tokenizer.convert_ids_to_tokens(row)[0] for row in rows]
         for role, rows in players(batch).items()
     }
-    assert words == {"anchor": ["this", "this"], "positive": ["a", "this"], "negative": ["this"]}
+    assert words == {
+        "anchor": ["this", "this"],
+        "positive": ["a", "this"],
+        "negative": ["this"],
+        "hard_anchor": ["this"],
+    }
 
 
 def views(folder: Path, **columns: list[list[int] | None]) -> None:
