@@ -94,7 +94,8 @@ class SentenceEncoder(nn.Module):
 
     def dense_layers(self) -> list[tuple[nn.Linear, nn.Module]]:
         """What is done to a pooled state in use, in turn: dense layers, each with the activation after it."""
-        head = [cast(tuple[nn.Linear, nn.Module], tuple(self.head))] if self.settings.head == "always" else []
+        used = self.head if self.settings.head == "always" else None
+        head = [] if used is None else [cast(tuple[nn.Linear, nn.Module], tuple(used))]
         return ([self._pooler] if self._pooler is not None else []) + head
 
     def states(self, tensors: Sequence[torch.Tensor], *, every_layer: bool = False) -> list[tuple[torch.Tensor, ...]]:

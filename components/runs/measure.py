@@ -28,7 +28,7 @@ def measure_run(spec: RunSpec, encoder: Path, curves: Mapping[str, Curve]) -> Me
 
 def _training_pairs(names: Iterable[str]) -> dict[str, TwoKinds]:
     """Each tuple set's positive and negative pairs; a set of pairs alone has no negative ones, and is left out."""
-    found = {}
+    found: dict[str, TwoKinds] = {}
     for name in names:
         texts = read_tuples(name, ["anchor", "positive", "negative"])
         if texts["negative"]:
