@@ -50,8 +50,8 @@ def read_set(name: str, tuples: TupleSet, fetched: Path = SOURCES) -> pa.Table:
                 break
         else:
             chosen += 1
-            for role, column in tuples.columns.items():
-                text = _text(where, path, number, record, str(column))
+            for role, place in tuples.columns.items():
+                text = _text(where, path, number, record, str(place))
                 row[role] = text or None
             if all(row[role] for role in tuples.columns):
                 kept.append(row)
@@ -152,7 +152,7 @@ def _parquet(path: Path, columns: list[str]) -> Iterator[Record]:
 
 def _separated(path: Path, *, tab: bool, numbered: bool) -> Iterator[Record]:
     """CSV by its usual quotation marks; in TSV they are part of the text. Texts stay texts, whatever they look like."""
-    number, names = 0, []
+    number, names = 0, list[str]()
     kind = "TSV" if tab else "CSV"
     try:
         with _opened(path) as lines:

@@ -29,5 +29,5 @@ def suites(params: Params) -> Iterator[Suite]:
         yield sts.schema(path)
     known = sts.sentences(tasks)
     for name in names:
-        roles = [role for role in ROLES if role in params.sets[name].columns]
+        roles: list[str] = [role for role in ROLES if role in params.sets[name].columns]
         yield from of_tuples(name, SETS / f"{name}.parquet", roles, known, params.validation.sets, params)

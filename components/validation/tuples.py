@@ -166,7 +166,7 @@ def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
 
 
 def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
-    kinds = {SetSuite: "sets", NliSuite: "nli"}
+    kinds: dict[type, str] = {SetSuite: "sets", NliSuite: "nli"}
     key = f"validation.{kinds.get(type(limits), 'tuples')}"
     expectations: list[gxe.Expectation] = [
         gxe.ExpectTableRowCountToBeBetween(
