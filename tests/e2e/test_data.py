@@ -28,6 +28,7 @@ def project(tmp_path: Path, tiny_encoder: Path) -> Project:
     for name in ("dvc.yaml", ".dvcignore", ".gitignore"):
         shutil.copy(REPOSITORY / name, folder / name)
     shutil.copytree(tiny_encoder, folder / "raw/encoder")
+    (folder / "baselines").mkdir()
     (folder / "raw/dumps").mkdir()
     lines = sentences(400, 0)
     for number in range(5):

@@ -129,8 +129,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> int:
     """Seconds that a silent server is waited for, through buffers that are small as the rates of these tests are."""
     small = [*HTTPConnection.default_socket_options, (socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)]
     monkeypatch.setattr(HTTPConnection, "default_socket_options", small)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "6")
-    return 6
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
+    return 15
 
 
 def with_a_megabyte(folder: Path) -> Path:
@@ -145,12 +145,12 @@ def with_a_megabyte(folder: Path) -> Path:
 def test_an_upload_that_moves_has_no_deadline(
     server: Server, impatient: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with SlowProxy(server.port, rate=75_000) as slow:
+    with SlowProxy(server.port, rate=50_000) as slow:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", slow.uri)
         before = time.perf_counter()
         with Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
             pass
-        assert delivery.result.complete and time.perf_counter() - before > 2 * impatient
+        assert delivery.result.complete and time.perf_counter() - before > impatient
 
 
 def test_an_upload_that_stands_still_is_given_up_and_kept(
@@ -161,7 +161,7 @@ def test_an_upload_that_stands_still_is_given_up_and_kept(
         before = time.perf_counter()
         with Delivery(with_a_megabyte(tmp_path / "runs" / "a")) as delivery:
             pass
-        assert delivery.result.kept == 2 and time.perf_counter() - before < 30
+        assert delivery.result.kept == 2 and time.perf_counter() - before < 60
         stuck.limit = float("inf")
         assert deliver(tmp_path / "runs" / "a").complete
 
