@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PREAMBLE = """import pathlib, sys, time
 from components import interrupts
 from components.errors import exit_on_error

@@ -6,6 +6,8 @@ import torch
 
 from components.evaluation.classifiers import PENALTIES, Parts, accuracy, chosen, strengths, train
 
+pytestmark = pytest.mark.slow
+
 
 def parts(rows: int = 70, scored: int = 40, classes: int = 3) -> Parts:
     random = np.random.default_rng(0)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from components.errors import DataError
 from components.evaluation.transfer import evaluate_transfer, read_transfer
 
+pytestmark = pytest.mark.slow
+
 Write = Callable[..., Path]
 
 

@@ -10,6 +10,8 @@ import pytest
 from flows.cli import _parser, main
 from tests.project import REPOSITORY
 
+pytestmark = pytest.mark.slow
+
 STAGES = sorted(
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__main__")
     for room in ("components", "flows")

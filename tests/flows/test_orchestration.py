@@ -13,6 +13,8 @@ from flows.orchestration import MARK
 from tests.project import REPOSITORY
 from tests.tracking.server import free_port
 
+pytestmark = pytest.mark.slow
+
 ASK = "from flows.orchestration import tracked; import sys; sys.stdout.write(str(tracked()))"
 DEAD = "http://127.0.0.1:9"  # where no proxy listens
 CLI = "from flows.cli import main; main(sys.argv[1:])"

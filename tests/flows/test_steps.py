@@ -9,6 +9,8 @@ import pytest
 
 from flows import steps
 
+pytestmark = pytest.mark.slow
+
 
 def sh(folder: Path, *command: str) -> None:
     identity = {

@@ -10,6 +10,8 @@ from components.config.sources import Source
 from components.errors import DataError
 from components.sources import resolve
 
+pytestmark = pytest.mark.slow
+
 Wheel = Callable[..., Path]
 
 

@@ -18,6 +18,8 @@ from components.synthesis.backends.local.backend import LocalBackend
 from components.synthesis.backends.local.packed import pack
 from tests.synthesis.tiny_llm import as_folder
 
+pytestmark = pytest.mark.slow
+
 GREEDY = Sampling(temperature=0, max_tokens=24)
 WARM = Sampling(temperature=1.5, top_p=0.9, max_tokens=24)
 SYSTEM = ("system", "Say it again in other words, and leave out what is not needed. " * 2)

@@ -21,6 +21,8 @@ from tests.synthesis.chat_server import Call, ChatServer, Reply, said
 from tests.synthesis.toys import ROLE_OF, SENTENCES, good
 from tests.tracking.server import until
 
+pytestmark = pytest.mark.slow
+
 WANTED = 60
 
 

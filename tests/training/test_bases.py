@@ -22,6 +22,8 @@ from components.training.run import TrainingSummary, train
 from components.training.trace import DEV_SCORE
 from tests.encoder.architectures import DECODERS, ENCODERS, checkpoint
 
+pytestmark = pytest.mark.slow
+
 Scores = list[float]
 TWO_STEPS = {"batch_size": 8, "sentences": 16, "epochs": 1, "evaluation_steps": 1, "precision": "fp32"}
 Base = Callable[..., Params]

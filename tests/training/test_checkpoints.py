@@ -16,6 +16,8 @@ from components.errors import DataError
 from components.training import checkpoints
 from components.training.run import train
 
+pytestmark = pytest.mark.slow
+
 FOUR_STEPS = {"batch_size": 8, "sentences": 32, "epochs": 1, "evaluation_steps": 1, "precision": "fp32"}
 
 

@@ -27,6 +27,8 @@ from components.training.rows import load_part
 from components.training.whole_batch import whole_mean
 from tests.project import REPOSITORY, make_project
 
+pytestmark = pytest.mark.slow
+
 # Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives, which `weighted` weights; two
 # parts, one graded; all of it; triplets that are encoded apart.
 VARIANTS = ["simcse-sup", "esimcse", "arccse", "weighted", "ngcse-sts-ht", "cse-mix", "apart"]

@@ -3,11 +3,15 @@
 import gc
 from pathlib import Path
 
+import pytest
+
 from components.config import load_params
 from components.runs.run import Run
 from components.training.job import Job
 from components.training.launch import train_in_processes
 from components.training.model import ContrastiveModel
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_training_leaves_neither_model_nor_optimiser_behind(miniature: Path, tmp_path: Path) -> None:

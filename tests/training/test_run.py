@@ -13,6 +13,8 @@ from components.training.trainer import DivergedError
 from tests.processes import start
 from tests.project import make_project
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def project(tmp_path: Path, tiny_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

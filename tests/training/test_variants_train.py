@@ -13,6 +13,8 @@ from components.training.model import ContrastiveModel
 from components.training.run import TrainingSummary, train
 from tests.project import REPOSITORY, make_project
 
+pytestmark = pytest.mark.slow
+
 VARIANTS = load_params(REPOSITORY / "params.yaml").variants
 # Two steps, with room for the rows of tuples that the variants ask for.
 TWO_STEPS = {"batch_size": 24, "sentences": 48, "epochs": 1, "evaluation_steps": 1, "precision": "fp32"}

@@ -15,6 +15,8 @@ from components.validation.report import Report
 from components.validation.run import validate
 from tests.validation.test_suites import GRADED, NLI, PAIRS, ROOT, write, write_corpus, write_tuples
 
+pytestmark = pytest.mark.slow
+
 BASELINE = Path("baselines/embedded/corpus.json")
 COMMON = [
     "the",
