@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-COMMIT = "c0ffee00" * 5
+from tests.sources.hub import COMMIT, HubServer, environment
+
 REPOSITORIES = {
     "models/lab/tiny": {
         "config.json": b"{}",
@@ -60,44 +59,6 @@ sys.stdout.write(json.dumps(told))
 """
 
 
-class Hub(BaseHTTPRequestHandler):
-    """What `hf_hub_download` and `snapshot_download` ask: a repository's revision, its tree, its files."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        path = self.path.split("?")[0].removeprefix("/")
-        for repository, files in REPOSITORIES.items():
-            plain = repository.removeprefix("models/")
-            if path.startswith((f"api/{repository}/revision/", f"api/{repository}/tree/")):
-                revision = path.split("/")[5]
-                tree = [{"type": "file", "path": name, "size": len(files[name]), "oid": name} for name in files]
-                siblings = [{"rfilename": name} for name in files]
-                info = {"id": plain, "sha": COMMIT, "siblings": siblings}
-                found = json.dumps(info if "/revision/" in path else tree).encode()
-                return self.answer(found if revision in {"main", "v1", COMMIT} else None, "application/json")
-            if path.startswith(f"{plain}/resolve/"):
-                _, name = path.removeprefix(f"{plain}/resolve/").split("/", 1)
-                return self.answer(files.get(name), "application/octet-stream")
-        return self.answer(None, "text/plain")
-
-    def answer(self, content: bytes | None, kind: str) -> None:
-        self.send_response(404 if content is None else 200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content or b"")))
-        self.send_header("X-Repo-Commit", COMMIT)
-        self.send_header("ETag", f'"{hashlib.sha1(content or b"").hexdigest()}"')
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content or b"")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
 class Fetched(NamedTuple):
     """What became of a case: the path or error told, and the files that are there."""
 
@@ -106,11 +67,9 @@ class Fetched(NamedTuple):
 
 
 def fetch(cases: dict[str, tuple[str, str | None]], root: Path, endpoint: str) -> dict[str, Fetched]:
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(root / "hub"), "HF_HUB_DISABLE_XET": "1"}
-    environment |= {"no_proxy": "*", "HF_HUB_OFFLINE": "0"}
-    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    own = os.environ | environment(endpoint, str(root / "hub")) | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", FETCH, json.dumps(cases), "sources"]  # relative, as in the project
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=own, cwd=root, capture_output=True, text=True, check=True)
     fetched = {}
     for name, told in json.loads(done.stdout).items():
         folder = root / "sources" / name
@@ -120,11 +79,8 @@ def fetch(cases: dict[str, tuple[str, str | None]], root: Path, endpoint: str) -
 
 @pytest.fixture(scope="module")
 def fetched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Fetched]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield fetch(CASES, tmp_path_factory.mktemp("hub"), f"http://127.0.0.1:{server.server_port}")
-    server.shutdown()
-    server.server_close()
+    with HubServer(REPOSITORIES) as hub:
+        yield fetch(CASES, tmp_path_factory.mktemp("hub"), hub.url)
 
 
 def test_a_model_comes_with_safetensors_and_without_pickles(fetched: dict[str, Fetched]) -> None:
