@@ -109,9 +109,7 @@ def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler
         DataError: the folder holds no transformers checkpoint, or one that lacks weights.
         ConfigError: the architecture can't be an encoder of texts here, or has no dropout to set.
     """
-    config: PretrainedConfig = _read(
-        folder, lambda: AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
-    )
+    config = _config(folder)
     kind = config.model_type
     loader: Any = AutoModel
     if config.is_encoder_decoder:
@@ -158,8 +156,7 @@ def load_language_head(folder: Path | str) -> nn.Module:
         DataError: the folder holds no readable checkpoint.
         ConfigError: the checkpoint has no such head, or its architecture keeps it where it can't be told.
     """
-    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-    kind = _read(folder, lambda: AutoConfig.from_pretrained(str(folder), **options)).model_type
+    kind = _config(folder).model_type
     if kind not in LANGUAGE_HEADS:
         raise ConfigError(
             f"objective term mlm: it needs a BERT or RoBERTa as encoder.source, and {folder} is a {kind!r}"
@@ -167,7 +164,12 @@ def load_language_head(folder: Path | str) -> nn.Module:
     model, loading = _read(
         folder,
         lambda: AutoModelForMaskedLM.from_pretrained(
-            str(folder), dtype=torch.float32, use_safetensors=True, output_loading_info=True, **options
+            str(folder),
+            dtype=torch.float32,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
         ),
     )
     name = LANGUAGE_HEADS[kind]
@@ -284,6 +286,12 @@ def _read(folder: Path | str, load: Callable[[], T]) -> T:
             ) from None
         reason = " ".join(str(error).split())[:300]
         raise DataError(f"{folder} holds no readable transformers checkpoint: {reason}") from error
+
+
+def _config(folder: Path | str) -> PretrainedConfig:
+    return _read(
+        folder, lambda: AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+    )
 
 
 def _set_dropout(config: PretrainedConfig, rate: float, folder: str) -> None:
