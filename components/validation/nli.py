@@ -6,8 +6,8 @@ from pathlib import Path
 from components.config import Params
 from components.paths import NLI
 from components.validation import sts
-from components.validation.suite import Suite, schema_suite
-from components.validation.tuples import PATTERNS, TYPES, of_tuples
+from components.validation.suite import Suite
+from components.validation.tuples import PATTERNS, of_tuples, schemas
 
 TRAIN = NLI / "train.parquet"
 
@@ -21,8 +21,5 @@ def suites(params: Params) -> Iterator[Suite]:
     """All schemas, then the triplets, and their texts whatever their role; none without triplets."""
     if not TRAIN.is_file():
         return
-    yield schema_suite("nli", TRAIN, TYPES)
-    tasks = sts.tasks()
-    for path in tasks:
-        yield sts.schema(path)
-    yield from of_tuples("nli", TRAIN, PATTERNS["nli"], sts.sentences(tasks), params.validation.nli, params)
+    known = yield from schemas({"nli": TRAIN})
+    yield from of_tuples("nli", TRAIN, PATTERNS["nli"], known, params.validation.nli, params)

@@ -7,8 +7,8 @@ from components.config import Params
 from components.graph.plan import Demand
 from components.paths import SETS
 from components.validation import sts
-from components.validation.suite import Suite, schema_suite
-from components.validation.tuples import ROLES, TYPES, of_tuples
+from components.validation.suite import Suite
+from components.validation.tuples import ROLES, of_tuples, schemas
 
 
 def files(params: Params) -> list[Path]:
@@ -22,12 +22,8 @@ def suites(params: Params) -> Iterator[Suite]:
     names = Demand.of(params).sets
     if not names:
         return
-    for name in names:
-        yield schema_suite(name, SETS / f"{name}.parquet", TYPES)
-    tasks = sts.tasks()
-    for path in tasks:
-        yield sts.schema(path)
-    known = sts.sentences(tasks)
-    for name in names:
+    made = {name: SETS / f"{name}.parquet" for name in names}
+    known = yield from schemas(made)
+    for name, path in made.items():
         roles: list[str] = [role for role in ROLES if role in params.sets[name].columns]
-        yield from of_tuples(name, SETS / f"{name}.parquet", roles, known, params.validation.sets, params)
+        yield from of_tuples(name, path, roles, known, params.validation.sets, params)

@@ -4,7 +4,7 @@ What synthesis filters row by row is judged here once more, by measures of its o
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,12 +48,7 @@ def suites(params: Params) -> Iterator[Suite]:
     patterns = _demanded(params)
     if not patterns:
         return
-    for pattern in patterns:
-        yield schema_suite(pattern, TUPLES / f"{pattern}.parquet", TYPES)
-    tasks = sts.tasks()
-    for path in tasks:
-        yield sts.schema(path)
-    known = sts.sentences(tasks)
+    known = yield from schemas({pattern: TUPLES / f"{pattern}.parquet" for pattern in patterns})
     limits = params.validation.tuples
     for pattern, roles in patterns.items():
         path = TUPLES / f"{pattern}.parquet"
@@ -64,6 +59,16 @@ def suites(params: Params) -> Iterator[Suite]:
         )
         order = _order(params) if pattern == "sts" else []
         yield from of_tuples(pattern, path, roles, known, limits, params, more=[whole, *order])
+
+
+def schemas(files: Mapping[str, Path]) -> Generator[Suite, None, set[str]]:
+    """The schemas of files of tuples, by name, and of the STS tasks; returns the sentences of those, to be kept out."""
+    for name, path in files.items():
+        yield schema_suite(name, path, TYPES)
+    tasks = sts.tasks()
+    for path in tasks:
+        yield sts.schema(path)
+    return sts.sentences(tasks)
 
 
 def _demanded(params: Params) -> dict[str, list[str]]:
