@@ -8,6 +8,7 @@ from components.config.promotion import Bounds, Floor, Gain, Promotion, Regressi
 from components.evaluation.result import RunResult
 from components.promotion.comparison import AVERAGE, Comparisons, Incomparable, TaskComparison, mean_metric
 from components.promotion.pick import Contender
+from components.tracking.registry import way_past_champion
 
 ReferenceName = Literal["champion", "untrained"]
 _POSSESSIVE: dict[ReferenceName, str] = {"champion": "the champion's", "untrained": "the untrained encoder's"}
@@ -129,8 +130,7 @@ class _Case:
             if self.reference_name == "champion":
                 self.advice = (
                     f"the alias champion of {self.model} leads to an encoder that can't be compared with the candidate "
-                    f"({why}): go back with cseflow rollback, or remove the alias (models:/{self.model}@champion) on "
-                    f"MLflow's page of the model, to be compared with the untrained encoder"
+                    f"({why}): {way_past_champion(self.model)}"
                 )
             raise
 

@@ -58,10 +58,17 @@ def champion(model: str) -> RegisteredEncoder | None:
     if lack is not None:
         raise CseflowError(
             f"the alias {CHAMPION} of {model} leads to version {version}, {lack}, so that nothing can be compared with "
-            f"it: go back with cseflow rollback, or remove the alias (models:/{model}@{CHAMPION}) on MLflow's page of "
-            "the model, to be compared with the untrained encoder"
+            f"it: {way_past_champion(model)}"
         )
     return found
+
+
+def way_past_champion(model: str) -> str:
+    """What to do about a champion that nothing can be compared with, as the end of a sentence."""
+    return (
+        f"go back with cseflow rollback, or remove the alias (models:/{model}@{CHAMPION}) on MLflow's page of the "
+        "model, to be compared with the untrained encoder"
+    )
 
 
 def promote(model: str, run_id: str, *, report_markdown: str, tags: dict[str, str] | None = None) -> RegisteredEncoder:
