@@ -17,6 +17,9 @@ class SlowProxy:
         self.port_behind, self.rate, self.limit = port, rate, limit
         self.passed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
+        # What is not passed on, the sender must hold. Set before a connection stands: a sender that has seen a wide window
+        # waits until half of it is free again, asking ever more rarely.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self._sockets = [self._listener]
 
     @property
@@ -37,7 +40,6 @@ class SlowProxy:
                 front, _ = self._listener.accept()
             except OSError:
                 return
-            front.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # what is not passed on, the sender must hold
             back = socket.create_connection(("127.0.0.1", self.port_behind))
             self._sockets += [front, back]
             for source, sink, counted in ((front, back, True), (back, front, False)):
