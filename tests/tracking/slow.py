@@ -17,8 +17,8 @@ class SlowProxy:
         self.port_behind, self.rate, self.limit = port, rate, limit
         self.passed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
-        # What is not passed on, the sender must hold. Set before a connection stands: a sender that has seen a wide window
-        # waits until half of it is free again, asking ever more rarely.
+        # What is not passed on, the sender must hold. Set before a connection stands: a sender that has seen a wide
+        # window waits until half of it is free again, asking ever more rarely.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
         self._sockets = [self._listener]
 
