@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "--variants", type=_names, help="entries of params.yaml, by commas (default: experiment.variants)"
     )
     experiment.add_argument("--seeds", type=_seeds, help="by commas (default: experiment.seeds)")
+    _add_settings(experiment)
     experiment.add_argument("--force", action="store_true", help="train even what is done already")
     experiment.add_argument("--fail-on-gate", action="store_true", help="exit non-zero where the gate does not pass")
     experiment.set_defaults(run=_experiment)
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="train and measure one variant")
     train.add_argument("variant", help="an entry of `variants` in params.yaml")
     train.add_argument("--seed", type=_seed, default=0)
+    _add_settings(train)
     train.add_argument("--force", action="store_true", help="train even if it is done already")
     train.set_defaults(run=_train)
 
@@ -95,6 +97,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="replace a key of params.yaml for this command alone, such as training.learning_rate=3e-5; more than once "
+        "for several keys; variants.*.KEY is the key of each variant that is trained",
+    )
+
+
 def _quiet(record: logging.LogRecord) -> bool:
     """Whether Prefect's console shows a record: what we foresaw is said once, in our own words, at the end."""
     return record.exc_info is None or not isinstance(record.exc_info[1], CseflowError)
@@ -128,16 +141,16 @@ def _number(text: str, what: str, least: int, most: int) -> int:
 
 
 def _experiment(chosen: argparse.Namespace) -> None:
-    from components.config import load_params, variant_settings
+    from components.config.command import command_params
     from components.tracking.store import is_server, shown_uri
 
-    params = load_params()
-    for variant in chosen.variants or params.experiment.variants:
-        variant_settings(params, variant)
+    params = command_params(chosen.variants, chosen.settings).params
     from flows.experiment import experiment
 
     _quieten()
-    done = experiment(chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate)
+    done = experiment(
+        chosen.variants, chosen.seeds, force=chosen.force, fail_on_gate=chosen.fail_on_gate, settings=chosen.settings
+    )
     say = sys.stdout.write
     say((done.page.parent / "leaderboard.txt").read_text() + "\n")
     say(done.gate.text + "\n")
@@ -160,13 +173,14 @@ def _experiment(chosen: argparse.Namespace) -> None:
 
 
 def _train(chosen: argparse.Namespace) -> None:
-    from components.config import load_params, variant_settings
+    from components.config.command import command_params
 
-    variant_settings(load_params(), chosen.variant)
+    command_params([chosen.variant], chosen.settings)
     from flows.train import train
 
     _quieten()
-    sys.stdout.write(f"MLflow run {train(chosen.variant, chosen.seed, force=chosen.force)}\n")
+    done = train(chosen.variant, chosen.seed, force=chosen.force, settings=chosen.settings)
+    sys.stdout.write(f"MLflow run {done}\n")
 
 
 def _join(chosen: argparse.Namespace) -> None:

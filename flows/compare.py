@@ -11,7 +11,7 @@ from components.tracking.lineage import lineage_tags
 from components.tracking.runs import load_result, log_report
 from flows.hosted import begin, link_to_mlflow, page_of, show_markdown
 from flows.orchestration import flow, network_task
-from flows.parameters import Profile
+from flows.parameters import Profile, Setting
 
 
 @flow(name="compare", flow_run_name="report in {into}")
@@ -21,6 +21,7 @@ def compare(
     log_to: str | None = None,
     verdict: str | None = None,
     profile: Profile | None = None,
+    settings: list[Setting] | None = None,
 ) -> Path:
     """Write the report on finished MLflow runs; returns its HTML page.
 
@@ -30,11 +31,12 @@ def compare(
         log_to: an MLflow run that gets them too, as artifacts.
         verdict: the gate's report, in Markdown, which the page shows.
         profile: of profiles/; default: the one that params.yaml names.
+        settings: keys of params.yaml to replace, KEY=VALUE each.
     """
     from components.report.page import write_report
 
     begin()
-    params = load_params(profile=profile)
+    params = load_params(profile=profile, settings=settings)
     results = results_of(run_ids)
     tags = lineage_tags()
     provenance = {
@@ -43,7 +45,7 @@ def compare(
         "hardware": f"{tags['cse.hardware.cpu']}, {tags['cse.hardware.cores']} cores, GPU: {tags['cse.hardware.gpus']}",
     }
     provenance["champion when this was written"] = _champion(params.promotion.model)
-    settings = params.promotion.gain
+    gain = params.promotion.gain
     write_report(
         results,
         params.experiment.reference,
@@ -52,8 +54,8 @@ def compare(
         provenance,
         papers={name: each.published for name, each in params.variants.items() if each.published},
         links={run_id: url for run_id in run_ids if (url := page_of(run_id))},
-        resamples=settings.resamples,
-        confidence=settings.confidence,
+        resamples=gain.resamples,
+        confidence=gain.confidence,
         seed=params.seed,
     )
     if log_to is not None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from components import paths
-from components.config import Params, load_params, variant_settings
+from components.config import Params, variant_settings
 from components.config.base import Seed
+from components.config.command import command_params
 from components.errors import ConfigError, CseflowError
 from components.graph.fresh import require_fresh
 from components.runs.run import Run
@@ -22,7 +23,7 @@ from components.tracking.lineage import lineage_tags
 from flows.compare import compare, show_leaderboard
 from flows.hosted import begin, link_to_mlflow, links, require_data, require_data_version
 from flows.orchestration import deployed, flow, network_task, run_logger
-from flows.parameters import DataVersion, Profile, Variant
+from flows.parameters import DataVersion, Profile, Setting, Variant
 from flows.promote import Promotion, promote
 from flows.train import find_finished, train
 
@@ -51,6 +52,7 @@ def experiment(
     data_version: DataVersion | None = None,
     force: bool = False,
     fail_on_gate: bool = False,
+    settings: list[Setting] | None = None,
 ) -> Outcome:
     """Train what isn't trained yet, compare all, and judge the best by the gate.
 
@@ -63,28 +65,30 @@ def experiment(
         data_version: what `cseflow status` calls the data version; a host with other data stops. Default: this host's.
         force: train even what is done already.
         fail_on_gate: mark the flow failed where the gate does not pass.
+        settings: keys of params.yaml to replace for this experiment, KEY=VALUE each; `variants.*` stands for every one
+            of its variants.
     """
     begin()
     log = run_logger()
-    params = load_params(profile=profile)
-    names = list(dict.fromkeys([params.experiment.reference, *(variants or params.experiment.variants)]))
+    params, variants, settings = command_params(variants, settings, profile)
+    names = list(dict.fromkeys([params.experiment.reference, *variants]))
     runs = [Run(params, name, seed, {}) for name in names for seed in seeds_of(params, name, seeds)]
     require_data_version(data_version)
     require_fresh(params, names)
     if deployed():
         require_data(path for run in runs for path in [*run.training_data, *run.evaluation_data])
     parent, finished = _open_parent(runs)
-    options = {"force": force, "profile": profile}
+    options = {"force": force, "profile": profile, "settings": settings}
     done, failed = _by_workers(runs, parent, options) if deployed() else _here(runs, parent, options)
     for name, why in failed.items():
         log.error("%s failed: %s", name, why)
     if not done:
         raise CseflowError("no run succeeded: " + "; ".join(f"{name}: {why}" for name, why in failed.items()))
-    gate = promote(done, profile=profile)
+    gate = promote(done, profile=profile, settings=settings)
     page = paths.REPORTS / parent.name / "index.html"
     parent_run = deliver_parent(parent).run_id
     # Always: rules, verdict and champion can change where no run does.
-    compare(done, into=page.parent, log_to=parent_run, verdict=gate.report, profile=profile)
+    compare(done, into=page.parent, log_to=parent_run, verdict=gate.report, profile=profile, settings=settings)
     if not finished:
         with Journal(parent) as journal:
             journal.finish("FAILED" if failed else "FINISHED")

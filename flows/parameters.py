@@ -61,6 +61,7 @@ def _overrides() -> Any:
 
 DataVersion = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # components.tracking.lineage.data_version
 Variant = Annotated[str, OneOf(variants)]
+Setting = Annotated[str, Field(pattern=r"^[^=]+=")]  # components.config.settings
 Profile = Annotated[str, OneOf(profiles)]
 if TYPE_CHECKING:
 

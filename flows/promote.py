@@ -14,7 +14,7 @@ from components.tracking.tags import PROMOTED_SEEDS, REFERENCE_RUNS, UNANNOUNCED
 from flows.compare import champion_of, results_of
 from flows.hosted import begin, link_to_mlflow, show_markdown
 from flows.orchestration import deployed, flow, network_task, run_logger, tracked
-from flows.parameters import Profile
+from flows.parameters import Profile, Setting
 
 PROMOTIONS = "cseflow-promotions"  # the global limit under which the champion changes
 
@@ -58,7 +58,9 @@ class Promotion:
 
 
 @flow(name="promote", flow_run_name="gate")
-def promote(run_ids: list[str], profile: Profile | None = None, fail: bool = False) -> Promotion:
+def promote(
+    run_ids: list[str], profile: Profile | None = None, fail: bool = False, settings: list[Setting] | None = None
+) -> Promotion:
     """Judge the best variant among MLflow runs by the gate; if it passes, promote its best seed.
 
     Best is by STS-B dev, never by test, and the rules hold for that very seed. The reference is the champion or,
@@ -68,9 +70,10 @@ def promote(run_ids: list[str], profile: Profile | None = None, fail: bool = Fal
         run_ids: of the MLflow runs of all variants and seeds.
         profile: of profiles/, for the gate's rules; default: the one that params.yaml names.
         fail: mark the flow failed where the gate does not pass.
+        settings: keys of params.yaml to replace, KEY=VALUE each.
     """
     begin()
-    params = load_params(profile=profile)
+    params = load_params(profile=profile, settings=settings)
     results = results_of(run_ids)
     with one_at_a_time():
         outcome = _judged(results, params)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from components.config import load_params
 from components.config.base import Seed
+from components.config.command import command_params
 from components.errors import UnreachableError
 from components.graph.fresh import require_fresh
 from components.runs.run import Run
@@ -12,7 +13,7 @@ from components.tracking.delivery import Delivered
 from flows.devices import own_devices
 from flows.hosted import begin, link_to_mlflow, links, page_of, require_data, require_data_version, shown, tries
 from flows.orchestration import deployed, flow, network_task, run_logger
-from flows.parameters import DataVersion, Profile, TrainingOverrides, Variant
+from flows.parameters import DataVersion, Profile, Setting, TrainingOverrides, Variant
 
 
 @flow(name="train", flow_run_name="{variant} seed {seed}")
@@ -24,6 +25,7 @@ def train(
     data_version: DataVersion | None = None,
     force: bool = False,
     experiment: str | None = None,
+    settings: list[Setting] | None = None,
 ) -> str:
     """Train and measure a variant; returns the id of its MLflow run.
 
@@ -35,12 +37,15 @@ def train(
         data_version: what `cseflow status` calls the data version; a host with other data stops. Default: any.
         force: train even where a finished run of the same code, data, parameters and seed stands in MLflow.
         experiment: the MLflow run of the experiment that this belongs to, or its journal's folder; set by `experiment`.
+        settings: keys of params.yaml to replace for this run, KEY=VALUE each, such as training.learning_rate=3e-5.
     """
     begin()
     log = run_logger()
-    run = Run(
-        load_params(profile=profile), variant, seed, overrides.model_dump(exclude_unset=True) if overrides else {}
-    )
+    if experiment is None:
+        params = command_params([variant], settings, profile).params
+    else:
+        params = load_params(profile=profile, settings=settings)
+    run = Run(params, variant, seed, overrides.model_dump(exclude_unset=True) if overrides else {})
     require_data_version(data_version)
     require_fresh(run.params, [variant])
     if deployed():

@@ -28,32 +28,42 @@ def read_mapping(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8: byte {error.start} can't be read; save it in that encoding") from None
-    try:
-        _check_depth(path, text)
-        raw = YAML(typ="safe").load(text)
-    except MarkedYAMLError as error:
-        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ConfigError(f"{path} is no valid YAML: {where}{_one_line(error.problem or error)}") from None
-    except (YAMLError, ValueError, TypeError) as error:  # such as a date or a number that there can't be
-        raise ConfigError(f"{path} is no valid YAML: {_one_line(error)}") from None
+    raw = read_value(str(path), text)
     if raw is None:
         return {}
     if not isinstance(raw, dict):
         raise ConfigError(f"{path} must hold a mapping of sections")
-    extent = _extent(raw, {})
-    if extent.values > VALUES:
-        raise ConfigError(f"{path} stands for more than {VALUES:,} values, its aliases (*NAME) written out")
-    if extent.depth > DEPTH:
-        raise ConfigError(f"{path} is nested more than {DEPTH} levels deep, its aliases (*NAME) written out")
     return raw
 
 
-def _check_depth(path: Path, text: str) -> None:
+def read_value(where: str, text: str) -> Any:
+    """The plain value that `text` is in YAML; `where` it stands, a message says.
+
+    Raises:
+        ConfigError: it is no YAML, or is nested or expanded beyond all use.
+    """
+    try:
+        _check_depth(where, text)
+        raw = YAML(typ="safe").load(text)
+    except MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigError(f"{where} is no valid YAML: {line}{_one_line(error.problem or error)}") from None
+    except (YAMLError, ValueError, TypeError) as error:  # such as a date or a number that there can't be
+        raise ConfigError(f"{where} is no valid YAML: {_one_line(error)}") from None
+    extent = _extent(raw, {})
+    if extent.values > VALUES:
+        raise ConfigError(f"{where} stands for more than {VALUES:,} values, its aliases (*NAME) written out")
+    if extent.depth > DEPTH:
+        raise ConfigError(f"{where} is nested more than {DEPTH} levels deep, its aliases (*NAME) written out")
+    return raw
+
+
+def _check_depth(where: str, text: str) -> None:
     depth = 0
     for event in YAML(typ="safe").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEPTH:
-            raise ConfigError(f"{path}, line {event.start_mark.line + 1} is nested more than {DEPTH} levels deep")
+            raise ConfigError(f"{where}, line {event.start_mark.line + 1} is nested more than {DEPTH} levels deep")
 
 
 class _Extent(NamedTuple):

@@ -1,6 +1,5 @@
 """params.yaml and the chosen profile, merged, checked and typed."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -15,8 +14,10 @@ from components.config.encoder import Encoder
 from components.config.evaluation import Evaluation, metric_names
 from components.config.experiment import Experiment, Tracking
 from components.config.file import read_mapping
+from components.config.names import meant
 from components.config.promotion import Bounds, Floor, Promotion
 from components.config.sets import TupleSet
+from components.config.settings import parse_setting, with_settings
 from components.config.sources import Source
 from components.config.synthesis import Synthesis
 from components.config.training import Training
@@ -114,26 +115,39 @@ class VariantSettings(NamedTuple):
     training: Training
 
 
-def load_params(path: Path | str = PARAMS, *, profile: str | None = None) -> Params:
-    """Read `path` and lay the profile it names (or `profile`) over it.
+def load_params(
+    path: Path | str = PARAMS, *, profile: str | None = None, settings: Iterable[str] | None = None
+) -> Params:
+    """Read `path` and lay the profile it names (or `profile`) over it, and `settings` over both.
 
     A profile is `profiles/<name>.yaml` beside `path`; its mappings merge key by key, anything else replaces. One that
     names another as its `base` lies over that one.
 
+    Args:
+        path: of params.yaml.
+        profile: default: the one that params.yaml names.
+        settings: KEY=VALUE each, a dotted key and its value in YAML (`components.config.settings`).
+
     Raises:
         ConfigError: naming the file and the key, in one sentence.
     """
-    path = Path(path)
+    path, given = Path(path), list(settings or ())
     raw = read_mapping(path)
+    parsed = [parse_setting(text) for text in given]
+    for setting in parsed:
+        if setting.path == ("profile",) and profile is None:
+            raw["profile"] = setting.value
     if profile is not None:
         raw["profile"] = profile
     overlay = _profile(f"{path}: profile", raw.get("profile"), path.parent / "profiles", ())
+    where = str(path) + (f" with {_clipped(', '.join(given))}" if given else "")
     try:
-        return Params.model_validate(_merged(raw, overlay))
+        changes = [setting for setting in parsed if setting.path != ("profile",)]
+        return Params.model_validate(with_settings(_merged(raw, overlay), changes))
     except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+        raise ConfigError(f"{where}: {error}") from None
     except ValidationError as error:
-        raise ConfigError(_sentence(error, str(path), Params)) from None
+        raise ConfigError(_sentence(error, where, Params)) from None
 
 
 def variant_settings(params: Params, name: str, overrides: Mapping[str, Any] | None = None) -> VariantSettings:
@@ -144,7 +158,7 @@ def variant_settings(params: Params, name: str, overrides: Mapping[str, Any] | N
     """
     if name not in params.variants:
         raise ConfigError(
-            f"no variant named {name!r}{_meant(name, params.variants)}; params.yaml has {', '.join(params.variants)}"
+            f"no variant named {name!r}{meant(name, params.variants)}; params.yaml has {', '.join(params.variants)}"
         )
     variant = params.variants[name]
     encoder = _overridden(params.encoder, variant.encoder, f"variants.{name}.encoder")
@@ -199,12 +213,7 @@ def _check(where: str, what: str, name: str, known: Iterable[str]) -> None:
     """Raise ValueError where `name` is none of `known`."""
     known = list(known)
     if name not in known:
-        raise ValueError(f"{where}: no {what} named {name!r}{_meant(name, known)}")
-
-
-def _meant(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+        raise ValueError(f"{where}: no {what} named {name!r}{meant(name, known)}")
 
 
 def _sentence(error: ValidationError, where: str, model: type[BaseModel]) -> str:
@@ -213,7 +222,7 @@ def _sentence(error: ValidationError, where: str, model: type[BaseModel]) -> str
     key = ".".join(_step(step) for step in first["loc"] if step != "[key]")
     if first["type"] == "extra_forbidden":
         siblings = _siblings(model, first["loc"])
-        return f"{where}: {key}: unknown key{_meant(str(first['loc'][-1]), siblings)}"
+        return f"{where}: {key}: unknown key{meant(str(first['loc'][-1]), siblings)}"
     message = first["msg"].removeprefix("Value error, ")
     if message[1:2].islower():  # no abbreviation
         message = message[:1].lower() + message[1:]
