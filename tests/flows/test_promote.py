@@ -118,7 +118,7 @@ def test_the_page_has_the_gate_s_figures_and_today_s_champion(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("components.report.page.PICTURES", ())
-    monkeypatch.setattr(report, "load_params", lambda profile: load_params(REPOSITORY / "params.yaml"))
+    monkeypatch.setattr(report, "load_params", lambda **_: load_params(REPOSITORY / "params.yaml"))
     ids = [run("untrained", 2.0), run("simcse", 1.0)]
     outcome = judged(load_params(REPOSITORY / "params.yaml"), *ids)
     page = report.compare(ids, into=tmp_path / "report", verdict=outcome.report).read_text()
