@@ -21,6 +21,7 @@ SETTINGS = Path("prefect.toml")  # what Prefect goes by in this folder
 MARK = "# Written by `cseflow up`, removed by `cseflow down`.\n"
 RETRY_SECONDS = [10.0, 30.0, 90.0, 270.0]  # after each failure
 _PROBE_SECONDS = 5.0
+_NAMING = {"PREFECT_API_URL", "PREFECT_PROFILE", "PREFECT_PROFILES_PATH"}  # Prefect's other variables name no server
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)
 log = logging.getLogger(__name__)
@@ -165,9 +166,10 @@ def run_logger() -> logging.Logger | logging.LoggerAdapter[Any]:
 
 def _names_anything() -> bool:
     """Whether there is any setting of Prefect's at all: only then is it worth two seconds to import it and ask."""
-    if any(name.startswith("PREFECT_") for name in os.environ):
+    if _NAMING & os.environ.keys():
         return True
-    if any(path.exists() for path in (SETTINGS, Path(".env"), Path.home() / ".prefect/profiles.toml")):
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    if any(path.exists() for path in (SETTINGS, Path(".env"), home / "profiles.toml")):
         return True
     try:
         return "prefect" in tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8")).get("tool", {})

@@ -33,6 +33,7 @@ class Site(Project):
 
     prefect_port: int
     mlflow_port: int
+    client: httpx.Client
 
     def up(self) -> subprocess.CompletedProcess[str]:
         ports = ("--prefect-port", str(self.prefect_port), "--mlflow-port", str(self.mlflow_port))
@@ -60,10 +61,10 @@ class Site(Project):
 
         def answered() -> bool:  # 503 while SQLite is busy; Prefect's own client asks again too
             url = f"http://127.0.0.1:{self.prefect_port}/api/{path}"
-            answers.append(httpx.request(method, url, timeout=60, **content))
+            answers.append(self.client.request(method, url, **content))
             return answers[-1].status_code != 503
 
-        until(answered)
+        until(answered, every=0.5)
         answers[-1].raise_for_status()
         return answers[-1].json()
 
@@ -79,7 +80,7 @@ class Site(Project):
     def wait(self, run: str, *names: str) -> dict[str, Any]:
         """The run's state, once it has one of `names`; it may crash before, and go on."""
         ends = {*names, "Completed", "Failed", "Cancelled"}
-        until(lambda: self.state(run)["name"] in ends, PATIENCE)
+        until(lambda: self.state(run)["name"] in ends, PATIENCE, every=0.5)
         state = self.state(run)
         assert state["name"] in names, state
         return state
@@ -115,7 +116,7 @@ def site(made: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
     yaml.dump(params, folder / "params.yaml")
     lost = folder / "flows/automations/lost.yaml"
     lost.write_text(lost.read_text().replace("within: 90", "within: 40"))
-    site = Site(folder, free_port(), free_port())
+    site = Site(folder, free_port(), free_port(), httpx.Client(timeout=60))
     done = site.up()
     try:
         assert done.returncode == 0, done.stdout + done.stderr
@@ -267,7 +268,7 @@ def test_an_experiment_ends_at_the_gate_and_its_promotion_sets_off_the_automatio
     def reacted() -> bool:
         return any(each["state_name"] == "Completed" for each in site.api("flow_runs/filter", flow_runs=wanted))
 
-    until(reacted, PATIENCE)
+    until(reacted, PATIENCE, every=0.5)
     assert (site.folder / "reports/champion/index.html").is_file()
 
 

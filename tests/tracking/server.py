@@ -11,12 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Poll until `condition` holds; fail after `seconds`."""
+def until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0.02) -> None:
+    """Poll until `condition` holds; fail after `seconds`. What asks a server asks it less often."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def free_port() -> int:

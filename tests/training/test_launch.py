@@ -113,7 +113,7 @@ def test_a_killed_process_ends_all_of_them() -> None:
         pytest.raises(CseflowError, match=r"training process [01] was killed"),
     ):
         run("killed", processes=2, epochs=100)
-    until(lambda: not any(processes_of("killed").values()))
+    until(lambda: not any(processes_of("killed").values()), every=0.2)
 
 
 def test_a_killed_torchrun_goes_on_where_it_stopped(alone: Curves) -> None:
@@ -122,7 +122,7 @@ def test_a_killed_torchrun_goes_on_where_it_stopped(alone: Curves) -> None:
         pytest.raises(CseflowError, match="run it again"),
     ):
         run("resumed", processes=2)
-    until(lambda: not any(processes_of("resumed").values()))
+    until(lambda: not any(processes_of("resumed").values()), every=0.2)
     first = trainer_state(marked_checkpoints(Path("resumed"))[-1])["global_step"]
     points = run("resumed", processes=2)
     trained = [step for step, _ in points.get("train/loss", [])]
