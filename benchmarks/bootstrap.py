@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from benchmarks.harness import ROUNDS, Row, Sample, compared, interleaved, main, require
-from components.evaluation.bootstrap import paired_bootstrap, resample_indices
+from components.evaluation.bootstrap import resample_indices, resampled_scores
 
 PAIRS = {"STS12": 3108, "STS13": 1500, "STS14": 3750, "STS15": 3000, "STS16": 1186, "STSB": 1379, "SICKR": 4927}
 RESAMPLES = 10_000
@@ -59,7 +59,9 @@ def measure(quick: bool) -> Iterator[Row]:
 
     def ours() -> Sample:
         start = time.perf_counter()
-        gains["cseflow"] = paired_bootstrap(gold, candidate, reference, resamples=resamples, seed=SEED).resampled
+        both = {task: np.stack([candidate[task], reference[task]]) for task in gold}
+        scores = resampled_scores(gold, both, resamples=resamples, seed=SEED)
+        gains["cseflow"] = np.mean([ours - theirs for ours, theirs in scores.values()], axis=0)
         return Sample(resamples, time.perf_counter() - start)
 
     samples = interleaved({"peer": peer, "cseflow": ours}, rounds=3 if quick else ROUNDS)

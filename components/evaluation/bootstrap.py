@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from components.evaluation.sts import spearman
 from components.processes import usable_cores
 
 BLOCK = 32  # resamples drawn and ranked at once: as many as keep the arrays of a task in the cache
@@ -90,49 +89,6 @@ def resampled_scores(
     for share in shares:
         share.result()
     return {task: each[:, :resamples] for task, each in scores.items()}
-
-
-def paired_bootstrap(
-    gold: Mapping[str, ArrayLike],
-    candidate: Mapping[str, ArrayLike],
-    reference: Mapping[str, ArrayLike],
-    *,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> PairedBootstrap:
-    """The gain of `candidate` over `reference` in the mean over tasks, each side the mean over its seeds.
-
-    Args:
-        gold: task → gold scores, shape (pairs,).
-        candidate: task → similarities, shape (seeds, pairs) or (pairs,), in the order of `gold`.
-        reference: likewise; its number of seeds may differ.
-        resamples, seed: as for `resampled_scores`.
-
-    Raises:
-        ValueError: tasks or shapes that differ, or values that are not finite.
-    """
-    if not gold or not set(gold) == set(candidate) == set(reference):
-        raise ValueError("gold, candidate and reference must hold the same tasks, at least one")
-    sides = {task: [np.atleast_2d(np.asarray(side[task])) for side in (candidate, reference)] for task in gold}
-    for task, (ours, theirs) in sides.items():
-        if ours.shape[1:] != theirs.shape[1:]:
-            raise ValueError(
-                f"{task}: candidate and reference must be of the same pairs, not {ours.shape}, {theirs.shape}"
-            )
-    systems = {task: np.concatenate(both) for task, both in sides.items()}
-    scores = resampled_scores(gold, systems, resamples=resamples, seed=seed)
-
-    def gain(task: str, scored: FloatArray) -> FloatArray:
-        seeds = len(sides[task][0])
-        difference: FloatArray = scored[:seeds].mean(axis=0) - scored[seeds:].mean(axis=0)
-        return difference
-
-    observed = {
-        task: float(gain(task, np.array([100 * spearman(np.asarray(gold[task], np.float64), row) for row in rows])))
-        for task, rows in systems.items()
-    }
-    resampled: FloatArray = np.mean([gain(task, scored) for task, scored in scores.items()], axis=0)
-    return PairedBootstrap(float(np.mean(list(observed.values()))), observed, resampled)
 
 
 def resample_indices(task: str, gold: ArrayLike, *, resamples: int, seed: int) -> NDArray[np.int64]:

@@ -209,19 +209,6 @@ class _Scores:
     resampled: dict[str, FloatArray]
 
 
-def compare(
-    candidate: Sequence[RunResult],
-    reference: Sequence[RunResult],
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
-) -> dict[str, TaskComparison]:
-    """`Comparisons.compare` for two sides alone."""
-    both = Comparisons([*candidate, *reference], resamples=resamples, confidence=confidence, seed=seed)
-    return both.compare(candidate, reference)
-
-
 def mean_metric(runs: Sequence[RunResult], metric: str) -> float:
     """Mean of `metric` over `runs`, which all must have it.
 

@@ -8,10 +8,10 @@ import pytest
 from candidates import BETTER, GAIN, PAIRS, WORSE, contender, rules, run, verdict
 from scipy.stats import spearmanr
 
-from components.evaluation.bootstrap import paired_bootstrap
+from components.evaluation.bootstrap import resampled_scores
 from components.evaluation.result import RunResult
 from components.promotion import pick
-from components.promotion.comparison import Comparisons, Incomparable, compare
+from components.promotion.comparison import Comparisons, Incomparable
 from components.promotion.gate import judge
 from components.promotion.verdict import verdict_text
 
@@ -42,9 +42,18 @@ def test_a_gain_that_noise_explains_fails_though_large_enough() -> None:
 
 
 def test_the_average_is_the_joint_bootstrap_of_all_tasks() -> None:
-    ours = compare(BETTER[:1], WORSE, resamples=200, seed=3)["avg"].bootstrap.resampled
-    joint = paired_bootstrap(WORSE[0].gold, BETTER[0].cosines, WORSE[0].cosines, resamples=200, seed=3)
-    np.testing.assert_allclose(ours, joint.resampled, atol=1e-9)
+    candidate, reference = BETTER[0], WORSE[0]
+    compared = Comparisons([candidate, *WORSE], resamples=200, seed=3).compare([candidate], WORSE)["avg"].bootstrap
+    gold = reference.gold
+    both = {task: np.stack([candidate.cosines[task], reference.cosines[task]]) for task in gold}
+    scores = resampled_scores(gold, both, resamples=200, seed=3)
+    joint = np.mean([ours - theirs for ours, theirs in scores.values()], axis=0)
+    np.testing.assert_allclose(compared.resampled, joint, atol=1e-9)
+    plain = [
+        100 * spearmanr(gold[t], both[t][0]).statistic - 100 * spearmanr(gold[t], both[t][1]).statistic for t in gold
+    ]
+    assert compared.task_gains == pytest.approx(dict(zip(gold, plain, strict=True)))
+    assert compared.gain == pytest.approx(np.mean(plain))
 
 
 def test_one_task_that_falls_is_named() -> None:
@@ -175,7 +184,7 @@ def test_one_seed_passes_only_where_one_is_enough(minimum: int, passed: bool) ->
 
 def test_the_seeds_interval_is_wider_where_seeds_differ() -> None:
     def width(seeds: list[RunResult]) -> float:
-        low, high = compare(seeds, [CHAMPION], resamples=500)["avg"].interval
+        low, high = Comparisons([*seeds, CHAMPION], resamples=500).compare(seeds, [CHAMPION])["avg"].interval
         return high - low
 
     spread = [GOOD, replace(BAD, run_id="other")]

@@ -13,7 +13,7 @@ from synthetic import TASKS, experiment
 from components.config.promotion import Promotion
 from components.evaluation.bootstrap import PairedBootstrap
 from components.evaluation.result import RunResult
-from components.promotion.comparison import Comparisons, compare
+from components.promotion.comparison import Comparisons
 from components.promotion.gate import judge
 from components.promotion.pick import contender
 from components.promotion.verdict import verdict_markdown
@@ -50,7 +50,9 @@ def test_the_best_average_comes_first() -> None:
 
 def test_the_gain_is_the_gate_s() -> None:
     groups = [[run for run in RESULTS if run.variant == variant] for variant in ("cse-mix", "untrained")]
-    expected = compare(*groups, resamples=200, seed=1)["avg"].bootstrap
+    expected = (
+        Comparisons([run for runs in groups for run in runs], resamples=200, seed=1).compare(*groups)["avg"].bootstrap
+    )
     row = board(RESULTS).rows[0]
     assert row.average is not None
     assert (row.average.gain, row.average.bootstrap.interval()) == (expected.gain, expected.interval())
