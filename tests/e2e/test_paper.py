@@ -1,9 +1,10 @@
-"""Profile `paper` from a hub on loopback to its report, and back: tiny repositories in the layouts of the real ones."""
+"""Profiles `paper` and `paper-roberta` from a hub on loopback to report and run, and back: tiny repositories in the
+layouts of the real ones.
+"""
 
 import gzip
 import io
 import json
-import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import Project, copied
+from tests.encoder.architectures import checkpoint
 from tests.project import sentences
 from tests.sources.hub import HubServer, environment
 
@@ -33,6 +35,7 @@ SMALL = {
     "variants": {
         "simcse-sup": {"training": {"batch_size": 32, "epochs": 1, "evaluation_steps": 4}},
         "ngcse-sts-ht": {"training": {"batch_size": 64, "evaluation_steps": 20}},
+        "esimcse": {"training": {"evaluation_steps": 3}},
     },
     "evaluation": {"geometry": {"samples": 30}},
     "experiment": {"variants": ["simcse-sup", "ngcse-sts-ht"], "seeds": [0]},
@@ -96,7 +99,7 @@ CLASSES = {
 
 
 @pytest.fixture(scope="module")
-def hub(tiny_encoder: Path) -> Iterator[HubServer]:
+def hub(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     corpus, others, more = sentences(400, 0), sentences(80, 7), sentences(80, 11)
     triplets = zip(corpus, others, more, strict=False)
     nli = "sent0,sent1,hard_neg\n" + "".join(f"{a},{a} {b},{c}\n" for a, b, c in triplets)
@@ -105,10 +108,14 @@ def hub(tiny_encoder: Path) -> Iterator[HubServer]:
         for a, b, c in zip(others, corpus, more, strict=False)
     ]
     plain = [{"sentence": a, "5": "", "4": "", "3": "", "2": "", "split": "other"} for a in corpus[:20]]
-    bert = tiny_encoder.parent / "transformer"
+    models = {
+        "models/google-bert/bert-base-uncased": tiny_encoder.parent / "transformer",
+        "models/FacebookAI/roberta-base": checkpoint("roberta", tmp_path_factory.mktemp("roberta")),
+    }
     repositories: dict[str, dict[str, bytes]] = {
-        "models/google-bert/bert-base-uncased": {path.name: path.read_bytes() for path in bert.iterdir()}
-        | {"pytorch_model.bin": b"pickle"},
+        name: {path.name: path.read_bytes() for path in folder.iterdir()} | {"pytorch_model.bin": b"pickle"}
+        for name, folder in models.items()
+    } | {
         "datasets/princeton-nlp/datasets-for-simcse": {
             "wiki1m_for_simcse.txt": ("\n".join(corpus) + "\n").encode(),
             "nli_for_simcse.csv": nli.encode(),
@@ -130,27 +137,62 @@ def hub(tiny_encoder: Path) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="module")
-def paper(made: Project, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def hosted(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment in which the hub is that of the tests."""
+    return environment(hub.url, str(tmp_path_factory.mktemp("hub")))
+
+
+@pytest.fixture(scope="module")
+def paper(made: Project, hosted: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project with its embedded data, all committed, then `dvc exp run -S profile=paper`."""
-    folder = tmp_path_factory.mktemp("paper") / "project"
-    shutil.copytree(made.folder, folder, ignore=shutil.ignore_patterns("runs", "reports", "mlflow.db", "*.lock.tmp"))
-    profiles = folder / "profiles"
+    project = copied(made, tmp_path_factory.mktemp("paper") / "project")
+    profiles = project.folder / "profiles"
     (profiles / "paper.yaml").rename(profiles / "as-shipped.yaml")
     YAML().dump(SMALL, profiles / "paper.yaml")
-    copy = Project(folder)
-    own = environment(hub.url, str(folder / ".state/hub"))
     commit = ("git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "embedded")
     for command in (("dvc", "repro", "-q"), ("git", "add", "-A"), commit, ("dvc", "exp", "run", "-S", "profile=paper")):
-        done = copy.run(*command, **own)
-        assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
-    return copy
+        succeed(project, *command, **hosted)
+    return project
 
 
-def test_the_papers_experiment_runs_to_its_report(paper: Project) -> None:
-    done = paper.run("cseflow", "experiment")
-    (page,) = paper.folder.glob("reports/experiment-*/index.html")
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    assert all(
-        name in page.read_text()
-        for name in ("simcse-sup", "ngcse-sts-ht", "SICKR", "Beside the papers", "transfer_bars")
-    )
+def succeed(project: Project, *command: str, **environment: str) -> str:
+    done = project.run(*command, **environment)
+    assert done.returncode == 0, f"{command}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(paper: Project) -> Project:
+    """The profile's experiment, run in a copy of `paper`."""
+    project = copied(paper, paper.folder.parent / "trained")
+    succeed(project, "cseflow", "experiment")
+    return project
+
+
+def test_the_papers_experiment_runs_to_its_report(trained: Project) -> None:
+    (page,) = trained.folder.glob("reports/experiment-*/index.html")
+    named = ("simcse-sup", "ngcse-sts-ht", "SICKR", "Beside the papers", "transfer_bars")
+    assert all(name in page.read_text() for name in named)
+
+
+def test_others_tuples_are_in_the_lineage_and_no_llm_was_asked(trained: Project) -> None:
+    (journal,) = trained.folder.glob("runs/ngcse-sts-ht-seed0-*/journal.jsonl")
+    start = json.loads(journal.read_text().splitlines()[0])
+    assert "data/sets/ngcse-final.parquet" in {each["source"] for each in start["datasets"]}
+    assert start["tags"]["cse.validation.sets"] == "passed"
+    assert pq.read_table(trained.folder / "data/tuples/sts.parquet").num_rows == 0
+
+
+def test_the_papers_roberta_is_trained(paper: Project, hosted: dict[str, str], tmp_path: Path) -> None:
+    project = copied(paper, tmp_path / "project")
+    succeed(project, "dvc", "exp", "run", "-S", "profile=paper-roberta", **hosted)
+    succeed(project, "cseflow", "train", "esimcse")
+    (config,) = project.folder.glob("runs/esimcse-seed0-*/encoder/config.json")
+    assert json.loads(config.read_text())["model_type"] == "roberta"
+
+
+def test_going_back_takes_params_and_lock(paper: Project, tmp_path: Path) -> None:
+    project = copied(paper, tmp_path / "project")
+    succeed(project, "git", "checkout", "-q", "params.yaml", "dvc.lock")
+    succeed(project, "dvc", "checkout", "-q")
+    assert "up to date" in succeed(project, "dvc", "status")
