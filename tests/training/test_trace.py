@@ -1,5 +1,6 @@
 """Measuring along the way does not disturb what is measured."""
 
+import copy
 import math
 import random
 from itertools import combinations
@@ -13,13 +14,15 @@ import torch
 
 from components import paths
 from components.augmentation.tokens import tokenise
-from components.config import load_params, variant_settings
+from components.config import Params, load_params, variant_settings
 from components.config.training import Training
 from components.config.variants import Part, Roles
 from components.encoder.model import SentenceEncoder
 from components.evaluation.geometry import alignment, uniformity
+from components.evaluation.measure import measure
 from components.evaluation.sts_data import DEV, load_sts
 from components.training.rows import load_part
+from components.training.run import train
 from components.training.trace import Trace, heldout_samples
 
 TRAINING = Training(learning_rate=1e-5, evaluation_steps=1, batch_size=8)
@@ -134,46 +137,91 @@ def heldout_tuples(name: str) -> list[dict[str, str]]:
     return [kept[i] for i in sorted(np.random.default_rng(0).permutation(len(kept)))]
 
 
+Pairs = list[tuple[str, str]]
+
+
+def plain_tuples(name: str, positive: str, levels: list[str]) -> tuple[Pairs, list[str]]:
+    """What alignment and what uniformity of held-out tuples is taken of."""
+    tuples = heldout_tuples("sts" if "sts" in name else "nli")
+    texts = [each[level] for each in tuples for level in levels]
+    return [(each["anchor"], each[positive]) for each in tuples], texts[:SAMPLES]
+
+
+def plain_corpus() -> tuple[Pairs, list[str]]:
+    """Likewise of held-out sentences."""
+    corpus = pq.read_table(paths.CORPUS / "heldout.parquet")["text"].to_pylist()
+    texts = [corpus[i] for i in np.random.default_rng(0).permutation(len(corpus))[:SAMPLES]]
+    return [(text, text) for text in texts], texts
+
+
+def plain_dev() -> tuple[Pairs, list[str]]:
+    """Likewise of STS-B dev."""
+    loaded = load_sts(DEV)
+    dev = list(zip(loaded.first, loaded.second, loaded.score, strict=True))
+    clear = [pair for pair in dev if pair[2] >= 4 or pair[2] <= 1]
+    return [pair[:2] for pair in dev if pair[2] >= 4][:SAMPLES], [text for pair in clear for text in pair[:2]][:SAMPLES]
+
+
+GRADED = ["anchor", "intermediate", "positive", "negative"]
+
+
 @pytest.mark.parametrize(
     ("name", "positive", "levels"),
-    [
-        ("ngcse-sts-ht", "intermediate", ["anchor", "intermediate", "positive", "negative"]),
-        ("ngcse-nli", "positive", ["anchor", "positive", "negative"]),
-    ],
+    [("ngcse-sts-ht", "intermediate", GRADED), ("ngcse-nli", "positive", ["anchor", "positive", "negative"])],
 )
 def test_of_a_variant_with_tuples_they_alone_are_held_out_training_data(
     miniature: Path, name: str, positive: str, levels: list[str]
 ) -> None:
     trace, encoder, metrics = measured(name)
-    tuples = heldout_tuples("sts" if "sts" in name else "nli")
-    expected = plain_figures(
-        encoder,
-        [(each["anchor"], each[positive]) for each in tuples],
-        [each[level] for each in tuples for level in levels][:SAMPLES],
-    )
-    assert figures(metrics, "heldout") == pytest.approx(expected, abs=1e-5)
+    pairs, texts = plain_tuples(name, positive, levels)
+    assert figures(metrics, "heldout") == pytest.approx(plain_figures(encoder, pairs, texts), abs=1e-5)
     assert figures(metrics, "heldout-tuples") == figures(metrics, "heldout")
-    assert trace.heldout == {"tuples/sts" if "sts" in name else "tuples/nli": len(tuples)}
+    assert trace.heldout == {"tuples/sts" if "sts" in name else "tuples/nli": len(pairs)}
 
 
 @pytest.mark.parametrize(("name", "logged"), [("simcse", "heldout"), ("ngcse-sts", "heldout-pairs")])
 def test_plain_pairs_are_measured_by_their_anchors(miniature: Path, name: str, logged: str) -> None:
     _, encoder, metrics = measured(name)
-    corpus = pq.read_table(paths.CORPUS / "heldout.parquet")["text"].to_pylist()
-    texts = [corpus[i] for i in np.random.default_rng(0).permutation(len(corpus))[:SAMPLES]]
-    expected = plain_figures(encoder, [(text, text) for text in texts], texts)
-    assert figures(metrics, logged) == pytest.approx(expected, abs=1e-5)
+    assert figures(metrics, logged) == pytest.approx(plain_figures(encoder, *plain_corpus()), abs=1e-5)
 
 
 def test_sts_b_is_measured_by_its_first_clear_pairs_under_the_prompt_in_use(miniature: Path) -> None:
     prompts = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
     _, encoder, metrics = measured("simcse", **prompts)
-    loaded = load_sts(DEV)
-    dev = list(zip(loaded.first, loaded.second, loaded.score, strict=True))
-    clear = [pair for pair in dev if pair[2] >= 4 or pair[2] <= 1]
-    expected = plain_figures(
-        encoder,
-        [pair[:2] for pair in dev if pair[2] >= 4][:SAMPLES],
-        [text for pair in clear for text in pair[:2]][:SAMPLES],
-    )
-    assert figures(metrics, "stsb-dev") == pytest.approx(expected, abs=1e-5)
+    assert figures(metrics, "stsb-dev") == pytest.approx(plain_figures(encoder, *plain_dev()), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["simcse", "ngcse-sts-ht"])
+def test_the_rfd_of_a_training_is_that_of_its_encoders_computed_plainly(
+    miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    raw = load_params().model_dump()
+    raw["evaluation"]["geometry"]["samples"] = SAMPLES
+    params = Params.model_validate(raw)
+    encoders: dict[int, SentenceEncoder] = {}
+    curves: dict[str, list[tuple[int, float]]] = {}
+
+    def record(values: dict[str, float], step: int) -> None:
+        for metric, value in values.items():
+            curves.setdefault(metric, []).append((step, value))
+
+    measure_step = Trace.measure
+
+    def keep(trace: Trace, encoder: SentenceEncoder) -> dict[str, float]:
+        kept = copy.deepcopy(encoder)
+        for module in kept.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        encoders[len(encoders)] = kept
+        return measure_step(trace, kept)
+
+    monkeypatch.setattr(Trace, "measure", keep)
+    overrides = {"sentences": 48, "batch_size": 24, "evaluation_steps": 1, "precision": "fp32"}
+    train(params, variant_settings(params, name, overrides), 0, tmp_path / "run", record)
+    heldout = plain_tuples(name, "intermediate", GRADED) if name == "ngcse-sts-ht" else plain_corpus()
+    steps = [encoders[number] for number in sorted(encoders)][1:]
+    assert len(steps) >= 2
+    apart = [np.subtract(plain_figures(encoder, *heldout), plain_figures(encoder, *plain_dev())) for encoder in steps]
+    metrics = measure(steps[-1].encode, params.evaluation, curves, {}).metrics
+    found = [metrics["rfd/alignment"], metrics["rfd/uniformity"]]
+    assert found == pytest.approx(list(np.mean(apart, axis=0)), abs=1e-5)
