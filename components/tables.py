@@ -14,18 +14,25 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.config.tables import Place as Column
+from components.config.tables import Table
 from components.errors import DataError
 from components.text import well_formed
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet", ".txt")  # all but .parquet also with .gz behind
-Column = str | int  # by name, or by number from 1
 
 
 class Row(NamedTuple):
-    """The cells of one row that were asked for; `place` names its file and line (in Parquet its row)."""
+    """The cells of one row that were asked for; `number` is that of its first line, in Parquet of the row, from 1."""
 
-    place: str
+    path: Path
+    number: int
     cells: Mapping[Column, Any]
+
+    @property
+    def place(self) -> str:
+        """File and line, for a message."""
+        return f"{self.path}, {'row' if ending(self.path) == '.parquet' else 'line'} {self.number}"
 
     def text(self, column: Column) -> str:
         """The text of a cell, well-formed and without white space around it; '' for an empty cell.
@@ -40,7 +47,7 @@ class Row(NamedTuple):
             raise DataError(f"{self.place}: {column} is {_shown(value)}, not a text")
         return well_formed(value).strip()
 
-    def number(self, column: Column) -> float | None:
+    def number_in(self, column: Column) -> float | None:
         """The finite number of a cell; None for an empty cell.
 
         Raises:
@@ -56,6 +63,28 @@ class Row(NamedTuple):
         if not math.isfinite(number):
             raise DataError(f"{self.place}: {column} is {_shown(value)}, not a number")
         return number
+
+
+def table_rows(key: str, table: Table, folder: Path) -> Iterator[Row]:
+    """The rows of a table that are those of its `where`, each with the columns that it takes.
+
+    Args:
+        key: where `table` stands in params.yaml, such as `sets.mine`, for messages.
+        folder: of its fetched source.
+
+    Raises:
+        DataError: as `table_files` and `read_rows`, or `where` leaves no row.
+    """
+    files = table_files(folder, key, file=table.file, config=table.config, split=table.split)
+    columns = [*table.places, *table.where]
+    seen = kept = 0
+    for row in read_rows(files, columns, key, header=table.header):
+        seen += 1
+        if all(_is(row.cells[column], value) for column, value in table.where.items()):
+            kept += 1
+            yield row
+    if not kept:
+        raise DataError(f"{files[0]}: none of its {seen:,} rows has the values of {key}.where in params.yaml")
 
 
 def table_files(
@@ -145,10 +174,10 @@ def _rows(path: Path, columns: list[Column], where: str, *, header: bool) -> Ite
 
 def _readable(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
     """`rows`, with a clear sentence for what is no text in UTF-8 or is truncated."""
-    place = f"{path}, line 1"
+    number = 0
     try:
         for row in rows:
-            place = row.place
+            number = row.number
             yield row
     except UnicodeDecodeError as error:
         raise DataError(
@@ -156,7 +185,7 @@ def _readable(path: Path, rows: Iterator[Row]) -> Iterator[Row]:
             "iconv -f latin1 -t utf-8"
         ) from None
     except (EOFError, OSError, zlib.error) as error:
-        raise DataError(f"{path} is broken or truncated after {place.rpartition(', ')[2]}: {error}") from None
+        raise DataError(f"{path} is broken or truncated after line {number}: {error}") from None
 
 
 def _separated(path: Path, columns: list[Column], where: str, *, tab: bool, header: bool) -> Iterator[Row]:
@@ -186,7 +215,7 @@ def _separated(path: Path, columns: list[Column], where: str, *, tab: bool, head
                 raise DataError(
                     f"{path}, line {number}: {_cells(len(cells))}, where the first line has {len(names)}{quoted}"
                 )
-            yield Row(f"{path}, line {number}", {column: cells[place] for column, place in places.items()})
+            yield Row(path, number, {column: cells[place] for column, place in places.items()})
 
 
 def _places(
@@ -194,7 +223,7 @@ def _places(
 ) -> dict[Column, int]:
     """Where each column stands among `names`."""
     twice = sorted({name for name in names if names.count(name) > 1})
-    found = {}
+    found: dict[Column, int] = {}
     for column in columns:
         if isinstance(column, int):
             if column > len(names):
@@ -230,7 +259,7 @@ def _json_lines(path: Path, columns: list[Column], where: str) -> Iterator[Row]:
                 record = dict(enumerate(record, 1))
             elif not isinstance(record, dict):
                 raise DataError(f"{place}: neither a JSON object nor a list")
-            yield Row(place, {column: _cell(place, record, column, where) for column in columns})
+            yield Row(path, number, {column: _cell(place, record, column, where) for column in columns})
 
 
 def _lines(path: Path, columns: list[Column], where: str) -> Iterator[Row]:
@@ -238,7 +267,7 @@ def _lines(path: Path, columns: list[Column], where: str) -> Iterator[Row]:
         for number, line in enumerate(lines, 1):
             if text := line.strip():
                 place = f"{path}, line {number}"
-                yield Row(place, {column: _cell(place, {1: text}, column, where) for column in columns})
+                yield Row(path, number, {column: _cell(place, {1: text}, column, where) for column in columns})
 
 
 def _parquet(path: Path, columns: list[Column], where: str) -> Iterator[Row]:
@@ -255,7 +284,8 @@ def _parquet(path: Path, columns: list[Column], where: str) -> Iterator[Row]:
                 number += 1
                 place = f"{path}, row {number}"
                 numbered = {column: record[head] for column, head in heads.items() if isinstance(column, int)}
-                yield Row(place, {column: _cell(place, {**record, **numbered}, column, where) for column in columns})
+                cells = {column: _cell(place, {**record, **numbered}, column, where) for column in columns}
+                yield Row(path, number, cells)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is broken or truncated: {' '.join(str(error).split())}") from None
 
@@ -303,6 +333,13 @@ def _hub_files(
         raise DataError(f"{folder} has no split {wanted!r}, only {_some(splits)}; see {where} in params.yaml")
     chosen = {os.path.realpath(path) for path in splits[wanted]}
     return [path for path in files.values() if os.path.realpath(path) in chosen]
+
+
+def _is(cell: object, value: str | int | float | bool) -> bool:
+    """Whether a cell holds a value of params.yaml; the cells of CSV and TSV are texts."""
+    if isinstance(cell, str) and not isinstance(value, str):
+        return cell.strip().lower() == str(value).lower()
+    return cell == value and isinstance(cell, bool) == isinstance(value, bool)
 
 
 def _undecodable_line(path: Path) -> int:

@@ -85,7 +85,7 @@ def test_places_are_the_lines_where_rows_begin(tmp_path: Path) -> None:
         ("t.jsonl", b'{"a": "x"}\n{"a"\n', ["a"], r"t.jsonl, line 2: not JSON"),
         ("t.jsonl", b'{"b": "x"}\n', ["a"], r"t.jsonl, line 1: no column 'a', only b"),
         ("t.jsonl", b"3\n", ["a"], r"t.jsonl, line 1: neither a JSON object nor a list"),
-        ("t.jsonl.gz", b"no gzip", ["a"], r"t.jsonl.gz is broken or truncated after line 1"),
+        ("t.jsonl.gz", b"no gzip", ["a"], r"t.jsonl.gz is broken or truncated after line 0"),
         ("t.parquet", b"no", ["a"], r"t.parquet is broken or truncated"),
         ("t.xlsx", b"no", ["a"], r"t.xlsx: a table is a .csv, .tsv, .jsonl, .parquet, .txt file"),
     ],
@@ -106,7 +106,7 @@ def test_a_score_that_is_no_number_is_one_sentence(tmp_path: Path, cell: str, to
     (tmp_path / "t.jsonl").write_text(f'{{"a": {cell}}}')
     row = next(read_rows([tmp_path / "t.jsonl"], ["a"], "sets.x"))
     with pytest.raises(DataError, match=told):
-        row.number("a")
+        row.number_in("a")
 
 
 @pytest.fixture

@@ -90,7 +90,7 @@ class Params(Section):
             what = "view"
         elif part.set.startswith("sets/"):
             _check(f"{where}.set", "set", part.set, [f"sets/{name}" for name in self.sets])
-            columns = {str(role) for role in self.sets[part.set.removeprefix("sets/")].columns}
+            columns = set(self.sets[part.set.removeprefix("sets/")].roles)
             what = f"column of {part.set}"
         else:
             if part.set == "nli":

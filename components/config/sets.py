@@ -1,42 +1,71 @@
-"""Section `sets`: pairs and tuples that others made, in files and columns of their own."""
+"""Section `sets`: pairs and tuples that others made, or your own, in files and columns of their own."""
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import model_validator
 
 from components.config.base import Section
-
-Role = Literal["anchor", "positive", "intermediate", "negative"]
-Place = Annotated[str, Field(min_length=1)] | PositiveInt
+from components.config.tables import Place, Table
 
 
-class TupleSet(Section):
-    """A set that a variant takes as `sets/<name>`; `source` is an entry of `sources`.
+class Columns(Section):
+    """Which column of the file plays which role; a row that lacks one of them is left out.
 
-    `file` is the one to read where the source is a folder, as a path in it: .csv, .tsv, .jsonl (each also .gz) or
-    .parquet. `columns` says which of its columns an anchor, a positive, … stands in: by name, or by number from 1 in a
-    CSV or TSV file without a header. `where` keeps the rows that have these values alone. `unique` takes each anchor
-    once, the last row that has it, since an anchor twice in a batch is its own negative.
+    `negatives` are several hard negatives of one anchor, `levels` go from most to least similar. Variants know these as
+    negative_1, negative_2, … and level_1, level_2, …; the other roles by their own names. A set with an anchor alone
+    is one of plain sentences, which a variant pairs with themselves.
     """
 
-    source: str
-    file: Annotated[str, Field(pattern=r"^[^/].*$")] | None = None
-    columns: dict[Role, Place]
-    where: dict[str, str | int | float | bool] = {}
-    unique: bool = True
+    anchor: Place
+    positive: Place | None = None
+    intermediate: Place | None = None
+    negative: Place | None = None
+    negatives: list[Place] = []
+    levels: list[Place] = []
 
     @model_validator(mode="after")
-    def _has_pairs(self) -> Self:
-        for role in ("anchor", "positive"):
-            if role not in self.columns:
-                raise ValueError(f"columns: name the column of the {role}")
-        if len({isinstance(place, int) for place in self.columns.values()}) > 1:
-            raise ValueError("columns: name all by their header, or number all of a file without one")
-        if self.where and self.numbered:
-            raise ValueError("where: a file whose columns are numbered has no names to choose rows by")
+    def _one_way(self) -> Self:
+        if self.negative is not None and self.negatives:
+            raise ValueError("negative and negatives are two ways to say one thing: take negatives for several")
+        if len(self.levels) == 1:
+            raise ValueError("levels: name at least two columns, from most to least similar")
         return self
 
     @property
-    def numbered(self) -> bool:
-        """Whether its columns are told by number, of a file without a header."""
-        return isinstance(self.columns["anchor"], int)
+    def roles(self) -> dict[str, Place]:
+        """Column of the set that is made → column of the file, the anchor's first."""
+        single = ("anchor", "positive", "intermediate", "negative")
+        found = {role: place for role in single if (place := getattr(self, role)) is not None}
+        found |= {f"level_{k}": place for k, place in enumerate(self.levels, 1)}
+        return found | {f"negative_{k}": place for k, place in enumerate(self.negatives, 1)}
+
+
+class Score(Section):
+    """Keeps the rows whose number in `column` is at least `minimum`, such as pairs that are similar enough."""
+
+    column: Place
+    minimum: float
+
+
+class TupleSet(Table):
+    """A set that a variant takes as `sets/<name>`, from a table of its source.
+
+    `unique` takes each anchor once, the last row that has it, and no row in which a text stands twice, case and white
+    space aside. `leaks: drop` leaves out each row with a text that is a sentence of an evaluation task, of section
+    `evaluation`; `keep` takes a published set as it is.
+    """
+
+    columns: Columns
+    score: Score | None = None
+    unique: bool = True
+    leaks: Literal["drop", "keep"] = "drop"
+
+    @property
+    def roles(self) -> list[str]:
+        """The columns of the set that is made, the anchor's first."""
+        return list(self.columns.roles)
+
+    @property
+    def places(self) -> list[Place]:
+        """The columns of the file that it takes."""
+        return [*self.columns.roles.values(), *([self.score.column] if self.score else [])]

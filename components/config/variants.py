@@ -18,17 +18,27 @@ class Roles(Section):
     anchor: str
     positive: str
     negative: str | None = None  # hard negative, in InfoNCE's denominator
+    negatives: list[str] = []  # likewise, several for each anchor
     near: str | None = None  # entailment triplet: the lightly masked view
     far: str | None = None  # entailment triplet: the heavily masked view
     levels: list[str] = []  # hierarchical triplet: from most to least similar
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.negative is not None and self.negatives:
+            raise ValueError("negative and negatives are two ways to say one thing: take negatives for several")
+        if len(set(self.negatives)) < len(self.negatives):
+            raise ValueError("negatives: a column stands in it twice")
         if (self.near is None) != (self.far is None):
             raise ValueError("near and far go together")
         if len(self.levels) == 1:
             raise ValueError("levels needs at least two columns, from most to least similar")
         return self
+
+    @property
+    def hard(self) -> list[str]:
+        """The columns of the hard negatives, as many for each anchor."""
+        return self.negatives or ([] if self.negative is None else [self.negative])
 
 
 class Part(Section):
@@ -67,7 +77,7 @@ class Part(Section):
 
 
 class InfoNce(Section):
-    """`hard_negative_weight` is added to the logit of each anchor's own hard negative, so that it counts e^weight
+    """`hard_negative_weight` is added to the logits of each anchor's own hard negatives, so that they count e^weight
     times; 0, the code's default, was as good as any in SimCSE, section 6.3, where e^weight is called α."""
 
     term: Literal["info_nce"]
@@ -169,9 +179,9 @@ class Composition(Section):
                     raise ValueError("hierarchical_triplet needs one margin fewer than there are levels")
         if terms == {"mlm"}:
             raise ValueError("mlm stands beside another term of the objective: it trains no embedding of a sentence")
-        hard = any(part.roles.negative for part in self.data)
+        hard = any(part.roles.hard for part in self.data)
         if not hard and any(isinstance(term, InfoNce) and term.hard_negative_weight for term in self.objective):
-            raise ValueError("hard_negative_weight needs a part of data with the role negative")
+            raise ValueError("hard_negative_weight needs a part of data with the role negative or negatives")
         if sum(isinstance(term, Mlm) for term in self.objective) > 1:
             raise ValueError("mlm may be a term of the objective once")
         if len({term.dropout for term in self.objective if isinstance(term, EntailmentTriplet)}) > 1:

@@ -14,6 +14,7 @@ from components.evaluation.classifiers import Features, Labels, Parts, Split, ac
 from components.evaluation.embed import Encode, embed_distinct
 from components.evaluation.sts_data import lines_of, senteval_places
 from components.progress import Progress
+from components.text import normal
 
 FOLDS = 10  # of the cross-validation that scores and of the one that chooses the regularisation, as in the papers
 SEED = 1111  # SentEval's, of folds, initialisation and batches
@@ -100,6 +101,19 @@ def read_transfer(task: str, folder: Path) -> TransferData:
         return TransferData(Part.of([*_one_class(positive, "1"), *_one_class(negative, "0")]))
     train, *others = (Part.of(_labelled(task, place / name)) for name in _files(task))
     return TransferData(train, *others) if len(others) == 2 else TransferData(train, test=others[0])
+
+
+def transfer_sentences(tasks: Mapping[str, Path]) -> set[str]:
+    """All sentences of the tasks, in plain form: what training must not see.
+
+    Raises:
+        DataError: as `evaluate_transfer`.
+    """
+    found: set[str] = set()
+    for task, folder in tasks.items():
+        for part in read_transfer(task, folder):
+            found.update(normal(text) for side in (part.texts if part else ()) for text in side)
+    return found - {""}
 
 
 def transfer_folder(task: str, folder: Path) -> Path | None:

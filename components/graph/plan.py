@@ -104,10 +104,15 @@ class Demand:
             "corpus": ["corpus"],
             "sts": sorted(set(params.evaluation.sts.values())),
             "nli": [NLI_SOURCE] if self.nli else [],
-            "sets": sorted({params.sets[name].source for name in self.sets}),
+            "sets": sorted({*(params.sets[name].source for name in self.sets), *self.held_against(params).values()}),
             "synthesize": sorted({*llm, *cosine}) if self.tuples else [],
             "views": sorted(self.views),
         }
+
+    def held_against(self, params: Params) -> dict[str, str]:
+        """The transfer tasks whose sentences are kept out of sets, and their sources."""
+        dropping = any(params.sets[name].leaks == "drop" for name in self.sets)
+        return {str(task): source for task, source in params.evaluation.transfer.items()} if dropping else {}
 
     def sources(self, params: Params) -> list[str]:
         """Names of all sources that are read, by a stage, by training or by measuring.
@@ -169,7 +174,8 @@ def _settings(name: str, item: str, params: Params, demand: Demand) -> dict[str,
         case "nli":
             return {"sources": [NLI_SOURCE]} if demand.nli else None
         case "sets":
-            return {f"sets.{each}": params.sets[each].model_dump() for each in demand.sets} or None
+            sets = {f"sets.{each}": params.sets[each].model_dump() for each in demand.sets}
+            return sets | _leaves("evaluation.transfer", demand.held_against(params)) or None
         case "synthesize":
             return _of_synthesis(item, params) if item in demand.tuples else None
         case "views":
@@ -206,7 +212,9 @@ def _of_validation(kind: str, params: Params, demand: Demand) -> dict[str, Any]:
     if kind == "tuples":
         settings["synthesis.tuples"] = list(demand.tuples)
     if kind == "sets":
-        settings["sets"] = {name: sorted(params.sets[name].columns) for name in demand.sets}
+        settings["sets"] = {name: sorted(params.sets[name].roles) for name in demand.sets}
+        if demand.sets:
+            settings |= _leaves("evaluation.transfer", {str(k): v for k, v in params.evaluation.transfer.items()})
     return settings
 
 
@@ -228,5 +236,5 @@ def _encoders(params: Params, demand: Demand) -> dict[str, Any]:
 def _views(roles: Roles, augmentation: Augmentation) -> Iterator[str]:
     """The views whose columns play a role."""
     named = roles.model_dump()
-    columns = {*named.pop("levels"), *named.values()}
+    columns = {*named.pop("levels"), *named.pop("negatives"), *named.values()}
     return (name for name, view in augmentation.views.items() if not columns.isdisjoint(view_columns(name, view)))

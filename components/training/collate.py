@@ -14,14 +14,15 @@ from components.training.rows import PartRows
 
 ANCHOR_OF_LEVELS = "graded_anchor"
 ANCHOR_OF_MASKS = "triplet_anchor"
-ANCHOR_OF_NEGATIVE = "hard_anchor"
+NEGATIVE, ANCHOR_OF_NEGATIVE = "negative_{}", "hard_anchor_{}"  # the k-th of each anchor that has so many
 
 
 def role_names(variant: Composition) -> list[str]:
     """Every role that a batch of `variant` may have, in a fixed order."""
     levels = max((len(part.roles.levels) for part in variant.data), default=0)
-    named = ["anchor", "positive", "negative", "near", "far"]
-    named += [ANCHOR_OF_NEGATIVE, ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]
+    hard = max((len(part.roles.hard) for part in variant.data), default=0)
+    named = ["anchor", "positive", "near", "far", ANCHOR_OF_MASKS, ANCHOR_OF_LEVELS]
+    named += [role.format(k) for k in range(hard) for role in (NEGATIVE, ANCHOR_OF_NEGATIVE)]
     return named + [f"level_{k}" for k in range(levels)]
 
 
@@ -79,9 +80,9 @@ class Collator:
                 text = {name: ids for name, column in taken.items() if (ids := column[i]) is not None}
                 anchor = add("anchor", text[names.anchor], self._anchor)
                 placed = {names.positive: add("positive", text[names.positive], view)}
-                others = [("negative", names.negative)] if names.negative is not None else []
-                if names.negative is not None:
-                    roles.setdefault(ANCHOR_OF_NEGATIVE, []).append(anchor)
+                others = [(NEGATIVE.format(k), name) for k, name in enumerate(names.hard)]
+                for k in range(len(others)):
+                    roles.setdefault(ANCHOR_OF_NEGATIVE.format(k), []).append(anchor)
                 if names.near in text and names.far in text:
                     if self._triplets_apart:
                         for role, name, template in (

@@ -12,7 +12,7 @@ from components.config.variants import Composition
 from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
 from components.objectives import MomentumQueue
-from components.training.collate import ANCHOR_OF_NEGATIVE, role_names
+from components.training.collate import ANCHOR_OF_NEGATIVE, NEGATIVE, role_names
 from components.training.language import Vocabulary, mask_tokens
 from components.training.whole_batch import in_turn, whole_batch, whole_mean
 from components.variants import compose
@@ -52,6 +52,10 @@ class ContrastiveModel(nn.Module):
             self._vocabulary = Vocabulary(len(special), special, int(encoder.tokenizer.mask_token_id))
         self._cached = cached
         self._roles = role_names(variant)
+        most = max((len(part.roles.hard) for part in variant.data), default=0)
+        self._hard, self._hard_anchors = (
+            [role.format(k) for k in range(most)] for role in (NEGATIVE, ANCHOR_OF_NEGATIVE)
+        )
         self._objective = compose(variant)
 
     def forward(
@@ -66,11 +70,11 @@ class ContrastiveModel(nn.Module):
         if undropped is not None:
             embeddings = torch.cat([embeddings, self._embedded(undropped, self._undropped)])
         everyone, places = whole_batch(embeddings, roles, self._roles)
-        hard = places.pop(ANCHOR_OF_NEGATIVE, None)
+        hard = [places.pop(role) for role in self._hard_anchors if role in places]
         by_role = {role: everyone[rows] for role, rows in places.items()}
-        if hard is not None:
-            by_role["hard"] = (hard.unsqueeze(1) == places["anchor"]).int().argmax(dim=1)
-        negatives = [by_role.pop("negative")] if "negative" in by_role else []
+        if hard:
+            by_role["hard"] = (torch.cat(hard).unsqueeze(1) == places["anchor"]).int().argmax(dim=1)
+        negatives = [by_role.pop(role) for role in self._hard if role in by_role]
         if self.momentum is not None:
             queued = self.momentum.negatives()
             if queued is not None:

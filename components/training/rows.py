@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from components.errors import DataError
 CACHE = Path(".state/arrow")  # Arrow copies of Parquet files, which alone can be memory-mapped
 
 Rows = NDArray[np.int64]
+Digests = NDArray[np.uint64]
 Tokenise = Callable[[Sequence[str]], Tokens]
 
 
@@ -37,6 +38,10 @@ class Column(Protocol):
 
     def longest(self) -> int:
         """The most token ids that a row has."""
+        ...
+
+    def digests(self) -> Digests:
+        """64 bits for the token ids of each row, (len,), equal for equal ones; 0 where a row has none."""
         ...
 
 
@@ -69,6 +74,15 @@ class StoredColumn:
     def longest(self) -> int:
         return pc.max(pc.list_value_length(self._stored.data.column(self._name))).as_py() or 0
 
+    def digests(self) -> Digests:
+        chunks = self._stored.data.column(self._name).chunks
+        found = [
+            _digests(chunk.values.to_numpy(zero_copy_only=False), chunk.offsets.to_numpy())
+            * chunk.is_valid().to_numpy(zero_copy_only=False)
+            for chunk in chunks
+        ]
+        return np.concatenate(found) if found else np.empty(0, dtype=np.uint64)
+
 
 class TextColumn:
     """A column of a tuple set, tokenised when it is opened; kept in memory."""
@@ -89,6 +103,9 @@ class TextColumn:
     def longest(self) -> int:
         return int(self._tokens.lengths.max(initial=0))
 
+    def digests(self) -> Digests:
+        return _digests(*self._tokens)
+
 
 class PartRows(NamedTuple):
     """One part of a variant's data: columns and rows to train on, and the same of what is kept from training."""
@@ -99,10 +116,26 @@ class PartRows(NamedTuple):
     heldout_columns: Mapping[str, Column]
     heldout: Rows
 
+    def texts(self, rows: Rows) -> Digests:
+        """What tells the texts of `rows` apart, (rows, columns): the digest of each; 0 where a row has none."""
+        return np.stack([column.digests()[rows] for column in self.columns.values()], axis=-1)
+
+
+def _digests(ids: NDArray[Any], offsets: NDArray[Any]) -> Digests:
+    """Of each list `ids[offsets[i]:offsets[i + 1]]` the sum, modulo 2^64, of every id mixed with its place."""
+    first, offsets = int(offsets[0]), offsets.astype(np.int64)
+    ids, offsets = ids[first : int(offsets[-1])], offsets - first
+    place = np.arange(len(ids), dtype=np.uint64) - np.repeat(offsets[:-1], np.diff(offsets)).astype(np.uint64)
+    mixed = (ids.astype(np.uint64) << np.uint64(32)) + place + np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64 (Steele et al. 2014)
+        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)])
+    return sums[offsets[1:]] - sums[offsets[:-1]]
+
 
 def columns_of(roles: Roles) -> list[str]:
     """The distinct columns that play a role, in a fixed order."""
-    single = [roles.anchor, roles.positive, roles.negative, roles.near, roles.far, *roles.levels]
+    single = [roles.anchor, roles.positive, *roles.hard, roles.near, roles.far, *roles.levels]
     return list(dict.fromkeys(name for name in single if name is not None))
 
 

@@ -61,10 +61,15 @@ def suites(params: Params) -> Iterator[Suite]:
         yield from of_tuples(pattern, path, roles, known, limits, params, more=[whole, *order])
 
 
-def schemas(files: Mapping[str, Path]) -> Generator[Suite, None, set[str]]:
-    """The schemas of files of tuples, by name, and of the STS tasks; returns the sentences of those, to be kept out."""
+def schemas(
+    files: Mapping[str, Path], more: Mapping[str, Sequence[str]] | None = None
+) -> Generator[Suite, None, set[str]]:
+    """The schemas of files of tuples, by name, and of the STS tasks; returns the sentences of those, to be kept out.
+
+    `more` names the columns of text that some have behind those of all.
+    """
     for name, path in files.items():
-        yield schema_suite(name, path, TYPES)
+        yield schema_suite(name, path, TYPES | dict.fromkeys((more or {}).get(name, ()), "str"))
     tasks = sts.tasks()
     for path in tasks:
         yield sts.schema(path)
@@ -90,16 +95,17 @@ def of_tuples(
 
     Args:
         roles: the columns that its rows fill.
-        known: the STS sentences, as `normal` has them.
+        known: the sentences of evaluation tasks, as `normal` has them.
         more: what else is expected, of `shorter` and `nearer` too, the intermediate's measures.
     """
-    frame = read_columns(path, list(TYPES))
+    columns = [*ROLES, *(role for role in roles if role not in ROLES)]
+    frame = read_columns(path, [*columns, "provenance"])
     levels = tuple(f"{role}_apart" for role in roles[1:])
     expectations = [*_of_rows(roles, limits), *more]
-    yield Suite(name, _measured(frame, roles), expectations, shown=ROLES, watched=levels, levels=levels)
+    yield Suite(name, _measured(frame, roles), expectations, shown=columns, watched=levels, levels=levels)
     yield Suite(
         f"{name}: texts",
-        _texts(frame, known, limits),
+        _texts(frame[columns], known, limits),
         _of_texts(limits, params.corpus.language),
         shown=["role", "text"],
         watched=("words",),
@@ -143,7 +149,7 @@ def _of_synthesis(pattern: str, counts: Counts, params: Params) -> Suite:
 
 def _measured(frame: pd.DataFrame, roles: list[str]) -> pd.DataFrame:
     """The tuples with what their texts are to each other; a measure of a null text is null, or false for `alike`."""
-    texts = pd.DataFrame({role: frame[role].map(normal) for role in ROLES}).astype(object)
+    texts = pd.DataFrame({role: frame[role].map(normal) for role in {*ROLES, *roles}}).astype(object)
     texts = texts.where(texts.notna(), None)
     filled = [[text for text in row if text is not None] for row in texts[roles].to_numpy()]
     apart = {
@@ -194,15 +200,17 @@ def _of_rows(roles: list[str], limits: TripletSuite) -> list[gxe.Expectation]:
             description=f"in {_at_most(limits.max_copies)} of the tuples are two texts the same, case and white space "
             "aside",
         ),
+    ]
+    if "positive" in roles:
         # Nothing of the kind is asked of the negative, since one word contradicts: "the abbey was not founded in 1098".
-        gxe.ExpectColumnValuesToBeBetween(
+        near = gxe.ExpectColumnValuesToBeBetween(
             column="positive_apart",
             min_value=limits.min_match_error_rate,
             mostly=1 - limits.max_near_copies,
             description=f"at most {limits.max_near_copies:.4g} of the positives are near copies of their anchors: "
             f"match error rate below {limits.min_match_error_rate:g}",
-        ),
-    ]
+        )
+        expectations.append(near)
     nulls = [
         gxe.ExpectColumnValuesToBeNull(column=role, description=f"every {role} is null")
         for role in ROLES
@@ -234,7 +242,7 @@ def _order(params: Params) -> list[gxe.Expectation]:
 
 
 def _texts(frame: pd.DataFrame, known: set[str], limits: TripletSuite) -> pd.DataFrame:
-    texts = frame[ROLES].melt(var_name="role", value_name="text").dropna(ignore_index=True)
+    texts = frame.melt(var_name="role", value_name="text").dropna(ignore_index=True)
     add_measures(texts, limits.language_rows)
     texts["in_sts"] = texts["normal"].isin(known)
     return texts
@@ -245,7 +253,7 @@ def _of_texts(limits: TripletSuite, language: str) -> list[gxe.Expectation]:
         column="in_sts",
         value_set=[False],
         mostly=1 - limits.max_leakage,
-        description=f"at most {limits.max_leakage:.4g} of the texts are an STS sentence",
+        description=f"at most {limits.max_leakage:.4g} of the texts are a sentence of an evaluation task",
     )
     shared = text_expectations(limits.min_words, limits.max_words, limits.max_residue, language, limits.max_foreign)
     return [*shared, leakage]

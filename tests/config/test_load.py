@@ -127,8 +127,8 @@ MISTAKES = {
         r"variants.ngcse-sts.data.1.set: no set named 'sets/mine'",
     ),
     "set without a positive": (
-        set_at("sets", "mine", to={"source": "stsb", "columns": {"anchor": "a"}}),
-        r"sets.mine: columns: name the column of the positive",
+        set_at("sets", "mine", to={"source": "stsb", "columns": {"positive": "a"}}),
+        r"sets.mine.columns.anchor: field required",
     ),
     "set of an unknown source": (
         set_at("sets", "mine", to={"source": "stbs", "columns": {"anchor": "a", "positive": "b"}}),

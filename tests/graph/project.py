@@ -18,7 +18,7 @@ DATA = {
     "corpus": ([], ["data/corpus/train.parquet", "data/corpus/heldout.parquet"]),
     "sts": ([], ["data/sts"]),
     "nli": ([], ["data/nli"]),
-    "sets": ([], ["data/sets"]),
+    "sets": (["data/sts"], ["data/sets"]),
     **{
         f"synthesize@{pattern}": (
             ["data/corpus/train.parquet", "data/nli", "data/sts"],

@@ -53,10 +53,11 @@ def test_info_nce_is_the_plain_loop(negatives: Tensor | None) -> None:
     assert info_nce(anchor, positive, temperature=0.3, negatives=negatives).item() == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("own", [[0, 2, 3], [0, 2, 0]], ids=["one", "several"])
 @pytest.mark.parametrize("weight", [0.0, 0.7, -1.2])
-def test_an_own_hard_negative_counts_by_its_weight(weight: float) -> None:
+def test_own_hard_negatives_count_by_their_weight(weight: float, own: list[int]) -> None:
     """SimCSE, section 6.3: α = e^weight times, where it is the anchor's own; the last row is of a queue."""
-    anchor, positive, negatives, own = rows(4, 1), rows(4, 2), rows(4, 9), [0, 2, 3]
+    anchor, positive, negatives = rows(4, 1), rows(4, 2), rows(4, 9)
     total = 0.0
     for i, a in enumerate(anchor.tolist()):
         exponentials = [math.exp(cos(a, p) / 0.3) for p in positive.tolist()]
@@ -98,6 +99,10 @@ def test_hierarchical_triplet_is_the_plain_loop() -> None:
         (lambda a, p: info_nce(a, p, temperature=0.3), 2),
         (lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n), 3),
         (lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n, hard=torch.arange(4), hard_weight=0.7), 3),
+        (
+            lambda a, p, n: info_nce(a, p, temperature=0.3, negatives=n, hard=torch.tensor([0, 2, 0]), hard_weight=0.7),
+            3,
+        ),
         (lambda a, p: arccon(a, p, temperature=0.3), 2),
         (lambda a, p, n: arccon(a, p, temperature=0.3, margin_degrees=60, negatives=n), 3),
         (lambda a, n, f: entailment_triplet(a, n, f, margin=0.4), 3),
@@ -107,6 +112,7 @@ def test_hierarchical_triplet_is_the_plain_loop() -> None:
         "info_nce",
         "info_nce-negatives",
         "info_nce-weighted",
+        "info_nce-several",
         "arccon",
         "arccon-negatives",
         "entailment",

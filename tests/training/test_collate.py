@@ -85,9 +85,23 @@ def test_every_role_is_played_by_its_own_text(encoder: SentenceEncoder) -> None:
     assert players(batch) == {
         "anchor": [[14, 15], [10, 11, 12], [80]],
         "positive": [[14, 15], [10, 11, 12], [81]],
-        "negative": [[82]],
-        "hard_anchor": [[80]],
+        "negative_0": [[82]],
+        "hard_anchor_0": [[80]],
     }
+
+
+def test_several_negatives_are_told_apart_by_their_place(encoder: SentenceEncoder) -> None:
+    more = part(
+        {"anchor": "a", "positive": "p", "negatives": ["n", "m"]},
+        a=[[90], [91]],
+        p=[[92], [93]],
+        n=[[94], [95]],
+        m=[[96], [97]],
+    )
+    batch = Collator([HARD, more], encoder)([(0, 0), (1, 0), (1, 1)])
+    found = players(batch)
+    assert (found["negative_0"], found["negative_1"]) == ([[82], [94], [95]], [[96], [97]])
+    assert (found["hard_anchor_0"], found["hard_anchor_1"]) == ([[80], [90], [91]], [[90], [91]])
 
 
 def test_two_dropout_views_of_one_text_are_encoded_apart(encoder: SentenceEncoder) -> None:
@@ -137,7 +151,7 @@ def test_anchors_and_other_views_have_their_own_prompts(tiny_encoder: Path) -> N
     prompted = SentenceEncoder.load(tiny_encoder, settings)
     batch = Collator([HARD], prompted)([(0, 0)])
     words = {role: prompted.tokenizer.convert_ids_to_tokens(rows[0])[0] for role, rows in players(batch).items()}
-    assert words == {"anchor": "this", "positive": "a", "negative": "a", "hard_anchor": "this"}
+    assert words == {"anchor": "this", "positive": "a", "negative_0": "a", "hard_anchor_0": "this"}
 
 
 def test_tuples_may_have_the_first_prompt_on_every_side(tiny_encoder: Path) -> None:
@@ -152,8 +166,8 @@ def test_tuples_may_have_the_first_prompt_on_every_side(tiny_encoder: Path) -> N
     assert words == {
         "anchor": ["this", "this"],
         "positive": ["a", "this"],
-        "negative": ["this"],
-        "hard_anchor": ["this"],
+        "negative_0": ["this"],
+        "hard_anchor_0": ["this"],
     }
 
 

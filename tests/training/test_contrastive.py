@@ -71,8 +71,7 @@ class Run:
         for anchor, (part, row) in zip(anchors, self._rows(number), strict=True):
             roles = part.part.roles
             positives.append(self._role(part, row, roles.positive))
-            if roles.negative:
-                negatives.append(self._role(part, row, roles.negative))
+            negatives += [self._role(part, row, name) for name in roles.hard]
             if roles.near and roles.far:
                 triplets.append((anchor, self._role(part, row, roles.near), self._role(part, row, roles.far)))
             if roles.levels:
@@ -191,16 +190,23 @@ def weighted(entry: dict[str, Any]) -> None:
     entry["objective"][0]["hard_negative_weight"] = 0.7
 
 
-def test_each_anchor_s_own_hard_negative_is_weighted_beside_plain_pairs(miniature: Path) -> None:
+def several(entry: dict[str, Any]) -> None:
+    weighted(entry)
+    entry["data"][1]["roles"] |= {"negative": None, "negatives": ["negative", "intermediate"]}
+
+
+@pytest.mark.parametrize(("variant", "change"), [("ngcse-nli", weighted), ("ngcse-sts", several)])
+def test_each_anchor_s_own_hard_negatives_are_weighted_beside_plain_pairs(
+    miniature: Path, variant: str, change: Change
+) -> None:
     """The corpus's pairs come first and have none."""
-    run = Run("ngcse-nli", weighted)
+    run = Run(variant, change)
     anchors, own, positives, negatives = run.anchors(0), list[int](), list[Vector](), list[Vector]()
     for i, (part, row) in enumerate(run._rows(0)):
         roles = part.part.roles
         positives.append(run._role(part, row, roles.positive))
-        if roles.negative:
-            own.append(i)
-            negatives.append(run._role(part, row, roles.negative))
+        own += [i] * len(roles.hard)
+        negatives += [run._role(part, row, name) for name in roles.hard]
     total = 0.0
     for i, anchor in enumerate(anchors):
         exponentials = [math.exp(cosine(anchor, positive) / 0.05) for positive in positives]

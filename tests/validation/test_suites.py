@@ -211,7 +211,7 @@ TUPLE_FAULTS = [
     ("nli: texts", "a text has 3 to 64 words", {"role": "anchor", "text": "Nobody."}),
     ("nli: texts", "markup is left in at most 0.001 of the texts", {"role": "negative"}),
     ("nli: texts", "at most 0.02 of the texts are told to be in another language than en", {"role": "anchor"}),
-    ("nli: texts", "at most 0.001 of the texts are an STS sentence", {"text": "A dog is  RUNNING."}),
+    ("nli: texts", "at most 0.001 of the texts are a sentence of an evaluation task", {"text": "A dog is  RUNNING."}),
     ("sts", "no intermediate is null", {"anchor": GRADED[4][0]}),
     ("sts", "none of the anchors is another's too, case and white space aside", {"anchor": GRADED[0][0]}),
     ("sts", NEAR_COPIES, {"positive_apart": 1 / 11}),
