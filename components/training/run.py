@@ -28,13 +28,14 @@ from components.training.collate import Collator
 from components.training.inspection import require_encoder, require_tokens, warn_of_cuts
 from components.training.model import ContrastiveModel
 from components.training.names import ENCODER
-from components.training.plan import batch_plan, passes
+from components.training.plan import passes, plan_batches
 from components.training.rows import PartRows, load_part
 from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
 log = logging.getLogger(__name__)
 SUMMARY = "training.json"  # written last
+MANY_LEFT_OUT = 0.01  # of all rows, above which a warning is due
 MANY_PASSES = 10  # over one row, above which a warning is due; NGCSE: 1 to 3
 # On a CPU a padding token costs what any other does, so texts of like length share a tensor; a GPU is fuller with one.
 CPU_ROWS = 64
@@ -118,7 +119,8 @@ def _optimise(
 ) -> TrainingSummary:
     training = spec.training
     composed = [part.part for part in parts]
-    plan = batch_plan(composed, [part.rows for part in parts], training, spec.seed)
+    rows, texts = [part.rows for part in parts], [part.texts for part in parts]
+    plan, moved, left_out = plan_batches(composed, rows, training, spec.seed, texts)
     model = ContrastiveModel(
         encoder,
         spec.variant,
@@ -139,6 +141,14 @@ def _optimise(
     if trainer.is_world_process_zero():
         seen = passes(plan, composed)
         _warn_of_passes(seen)
+        if moved or left_out:
+            log.info("a text stood twice in a batch: %d rows moved to another, %d left out of theirs", moved, left_out)
+        if left_out > MANY_LEFT_OUT * sum(map(len, plan)):
+            log.warning(
+                "%d rows are left out of their batch, since their texts stand in every batch of the epoch: a text is "
+                "its own negative there; lower training.batch_size, or leave repeated texts out of the set",
+                left_out,
+            )
         record(_heldout(trace) | {f"data/{name}/passes": float(times) for name, times in seen.items()}, 0)
     usable = checkpoints.complete_checkpoints(folder)
     trainer.accelerator.wait_for_everyone()  # for every process to have looked, before any is removed

@@ -18,7 +18,7 @@ from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.errors import DataError
 from components.training.collate import Batch, Collator
-from components.training.rows import PartRows, Rows, load_part
+from components.training.rows import PartRows, Rows, TextColumn, load_part
 
 BEGIN, END = 2, 3  # [CLS] and [SEP] of the tiny encoder
 ABSENT = None
@@ -215,3 +215,17 @@ def test_a_missing_view_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"no view 'whole' under data/views/train; name a variant .*run `dvc repro`"):
         load_part(Part(set="corpus", roles=Roles(anchor="whole", positive="whole")), no_tokeniser, seed=0)
+
+
+def test_equal_token_ids_have_equal_digests_in_views_and_in_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows: list[list[int] | None] = [[1, 2], None, [2, 1], [1, 2, 2], [1, 2]]
+    views(tmp_path, whole=[*rows[:1], [9], *rows[2:]], masked=rows)
+    part = load_part(Part(set="corpus", roles=Roles(anchor="whole", positive="masked")), no_tokeniser, seed=0)
+    stored = part.texts(np.arange(5))
+    column = TextColumn(Tokens(np.array([1, 2, 2, 1], dtype=np.int32), np.array([0, 2, 2, 4])))
+    assert stored[:, 1].tolist() == [a if row else 0 for a, row in zip(stored[:, 0].tolist(), rows, strict=True)]
+    assert column.digests().tolist() == [int(stored[0, 1]), 0, int(stored[2, 1])]
+    assert len(set(stored[:, 0].tolist())) == 4 and stored[0, 0] == stored[4, 0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from components.config.training import Training
 from components.config.variants import Part, Roles
 from components.errors import ConfigError, DataError
-from components.training.plan import batch_plan, mean_rows, passes, rows_per_batch, shared_out
+from components.training.plan import Texts, batch_plan, mean_rows, passes, plan_batches, rows_per_batch, shared_out
 
 CORPUS, TUPLES = np.arange(100, 120), np.array([3, 5, 7, 9, 11])
 Batches = Sequence[NDArray[np.int64]]
@@ -191,3 +191,64 @@ def test_shares_dealt_in_turn_are_the_planned_batch(processes: int, rows: tuple[
 def test_a_batch_smaller_than_the_processes_is_refused() -> None:
     with pytest.raises(ConfigError, match="a batch of 3 rows can't be shared out among 4 processes; set training"):
         shared_out(list(planned(1, 3)), 4)
+
+
+def told(rows: dict[int, tuple[int, ...]]) -> Texts:
+    """Two texts of a row, its own number unless `rows` says otherwise."""
+
+    def texts(wanted: NDArray[np.int64]) -> NDArray[np.uint64]:
+        return np.array([rows.get(int(row), (int(row), int(row))) for row in wanted], dtype=np.uint64).reshape(-1, 2)
+
+    return texts
+
+
+def repeated(batches: Batches, texts: Sequence[Texts]) -> int:
+    """How many texts stand in two rows of one batch."""
+    found = 0
+    for batch in batches:
+        held = [set(texts[part](np.array([row]))[0].tolist()) - {0} for part, row in batch]
+        found += sum(map(len, held)) - len(set().union(*held))
+    return found
+
+
+SAME = {row: (1000 + row % 4, row) for row in CORPUS.tolist()}  # each anchor in five rows
+ACROSS = {3: (1000, 3), 5: (5, 1001), 7: (0, 110)}  # and in the tuples
+
+
+@pytest.mark.parametrize("changed", [{}, {"epochs": 3}, {"drop_last": False}])
+@pytest.mark.parametrize("gather", [None, 2])
+def test_no_text_stands_in_two_rows_of_a_batch(gather: int | None, changed: dict[str, Any]) -> None:
+    parts = [part(None), part(None if gather else 1, gather)]
+    texts, setting = [told(SAME), told(ACROSS)], training(batch_size=4 if gather else 5, **changed)
+    before = batch_plan(parts, [CORPUS, TUPLES], setting, 0)
+    after, moved, left_out = plan_batches(parts, [CORPUS, TUPLES], setting, 0, texts)
+    assert repeated(before, texts) > 0 == repeated(after, texts)
+    assert moved > 0 and sum(map(len, after)) == sum(map(len, before)) - left_out
+
+
+def test_a_moved_row_stays_in_its_epoch_or_round() -> None:
+    parts, texts = [part(None), part(1)], [told({100: (1, 1), 101: (1, 1), 102: (1, 1)}), told({3: (1, 3)})]
+    setting = training(batch_size=5, epochs=2)
+    after, _, left_out = plan_batches(parts, [CORPUS, TUPLES], setting, 0, texts)
+    assert left_out == 0 == repeated(after, texts)
+    assert sorted(drawn(after[:5], 0)) == sorted(drawn(after[5:], 0)) == CORPUS.tolist()
+    assert sorted(drawn(after[:5], 1)) == sorted(drawn(after[5:], 1)) == TUPLES.tolist()
+
+
+def test_a_text_in_more_rows_than_there_are_batches_is_left_out_of_some() -> None:
+    texts = [told({row: (1, row) for row in CORPUS[:7].tolist()})]
+    after, _, left_out = plan_batches([part()], [CORPUS], training(batch_size=4), 0, texts)
+    assert (left_out, repeated(after, texts), len(drawn(after, 0))) == (2, 0, 18)
+
+
+def test_a_plan_without_repeated_texts_is_the_plain_one() -> None:
+    parts, setting = [part(None), part(2)], training(batch_size=6, epochs=2)
+    after, moved, left_out = plan_batches(parts, [CORPUS, TUPLES], setting, 3, [told({}), told({})])
+    before = batch_plan(parts, [CORPUS, TUPLES], setting, 3)
+    assert (moved, left_out) == (0, 0)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_equal_arguments_give_equal_plans() -> None:
+    plans = [plan_batches([part()], [CORPUS], training(batch_size=4), 1, [told(SAME)]).plan for _ in range(2)]
+    np.testing.assert_array_equal(*plans)
