@@ -32,7 +32,7 @@ class Project:
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the virtual environment there; output is captured, the status not checked."""
         process = self.start(*command, **environment)
-        out, error = process.communicate(timeout=300)
+        out, error = process.communicate(timeout=1200)  # for a hang: a busy machine takes its time
         return subprocess.CompletedProcess(command, process.returncode, out, error)
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:

@@ -135,7 +135,7 @@ def test_a_tracking_server_that_dies_costs_no_training(project: Project, tmp_pat
         training = project.start("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=server.uri)
         until(lambda: any(project.folder.glob("runs/simcse-seed8-*/delivery.json")))
         server.kill()
-        _, said = training.communicate(timeout=240)
+        _, said = training.communicate(timeout=1200)
         (run,) = project.folder.glob("runs/simcse-seed8-*")
         assert training.returncode == 1 and "send them with: cseflow deliver" in said
         assert (run / "encoder" / "model.safetensors").exists()
