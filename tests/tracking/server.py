@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0.02) -> None:
+def until(condition: Callable[[], bool], seconds: float = 240.0, every: float = 0.02) -> None:
     """Poll until `condition` holds; fail after `seconds`. What asks a server asks it less often."""
     deadline = time.monotonic() + seconds
     while not condition():
