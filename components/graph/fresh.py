@@ -16,6 +16,7 @@ from components.errors import DataError
 from components.files import file_digest
 from components.graph.plan import STAGES, Demand, encoder_of, plan_file, plan_of, plan_text
 from components.graph.receipts import receipt_file, receipt_text, require_pinned
+from components.paths import VALIDATION
 
 LOCK = Path("dvc.lock")
 Files = dict[str, str]  # path → md5
@@ -79,6 +80,7 @@ class _Check:
         if stage in STAGES:
             self._require_plan(stage, deps)
             self._require_sources(stage, deps)
+        self._require_report(stage)
         for path, maker in makers.items():
             if self._lock[maker]["outs"].get(path, deps[path]) != deps[path]:
                 raise DataError(f"stage {stage} has read another {path} than stage {maker} has made: run dvc repro")
@@ -109,6 +111,16 @@ class _Check:
             require_pinned(name, self._params.sources[name])
         if deps.get(str(receipt_file(reader))) != _md5(receipt_text(names)):
             raise DataError(f"stage {stage} has read another content of {', '.join(names)}: run dvc repro")
+
+    def _require_report(self, stage: str) -> None:
+        """A report on other data than dvc.lock has says that the data here are others too; it holds their digests."""
+        for path, digest in self._lock[stage]["outs"].items():
+            report = Path(path)
+            if report.parent == VALIDATION and report.is_file() and file_digest(report, "md5") != digest:
+                raise DataError(
+                    f"{path} is not the one that dvc.lock has, so the data that it judged are not either: run dvc "
+                    "checkout to have those of dvc.lock, or dvc repro to make them anew"
+                )
 
     def _maker(self, path: str) -> str | None:
         """The stage whose output `path` is, or lies in."""

@@ -132,6 +132,15 @@ def test_a_stage_that_never_ran_is_named(folder: Path) -> None:
         require_fresh(load_params(), ["simcse"])
 
 
+def test_data_of_another_lock_are_refused(folder: Path) -> None:
+    report = folder / "data/validation/sts.json"
+    report.parent.mkdir()
+    report.write_text("a report on other data")
+    said = "data/validation/sts.json is not the one that dvc.lock has.* run dvc checkout"
+    with pytest.raises(DataError, match=said):
+        require_fresh(load_params(), ["simcse"])
+
+
 def test_a_project_without_a_lock_has_no_data(folder: Path) -> None:
     (folder / "dvc.lock").unlink()
     with pytest.raises(DataError, match=r"dvc.lock is missing: run dvc repro"):
