@@ -3,14 +3,16 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from components.encoder.model import SentenceEncoder
+from components.encoder.packed import ENCODER_STATES
 from components.encoder.pooling import EVERY_LAYER
+from components.encoder.pretrained import SHORTENED
 from components.encoder.templates import with_template
 from components.errors import CseflowError
 from components.files import folder_written_whole
@@ -26,7 +28,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
 
     `prompt_mask` becomes a tokenizer that puts the prompt around every text, token weights of 1 for `[MASK]` and 0 for
     the rest, and a mean; a mean over two layers becomes a weighted layer pooling and a mean; BERT's own pooler a dense
-    layer. Loading needs no custom code.
+    layer; a base's normalisation is kept. Loading needs no custom code.
     The folder is read back before it takes its place, as its users will read it.
 
     Raises:
@@ -35,6 +37,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import (
         Dense,
+        Normalize,
         Pooling,
         Transformer,
         WeightedLayerPooling,
@@ -51,7 +54,7 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         if settings.pooling == "prompt_mask":
             tokenizer = with_template(tokenizer, encoder.anchor_template)
         tokenizer.save_pretrained(plain)
-        modules.append(Transformer(plain, max_seq_length=encoder.max_length))
+        modules.append(Transformer(plain, max_seq_length=encoder.max_length, **_output_read(encoder)))
         if every_layer:
             layers = int(encoder.transformer.config.num_hidden_layers)
             weights = torch.zeros(layers + 1)
@@ -79,6 +82,8 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
                     init_bias=dense.bias.detach(),
                 )
             )
+        if encoder.normalised:
+            modules.append(Normalize())
         model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="cosine")
         with folder_written_whole(folder) as aside:
             model.save(str(aside), create_model_card=False)
@@ -86,6 +91,14 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
             read = SentenceTransformer(str(aside), device=str(encoder.device), trust_remote_code=False)
             require_same(texts, embed(read, texts), encoder.encode(texts), "the exported folder")
     return Path(folder)
+
+
+def _output_read(encoder: SentenceEncoder) -> dict[str, Any]:
+    """For sentence-transformers' Transformer: which output it is to read, where that is not the usual one."""
+    if encoder.transformer.config.model_type not in SHORTENED:
+        return {}
+    read = {"text": {"method": "forward", "method_output_name": ENCODER_STATES}}
+    return {"modality_config": read, "module_output_name": "token_embeddings"}
 
 
 def probes(max_length: int) -> list[str]:

@@ -8,13 +8,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from components.config.encoder import Encoder
 from components.encoder.batch import HIDDEN, TokenBatch, token_batch
 from components.encoder.packed import packed_states, packs, padded_states
 from components.encoder.pooling import EVERY_LAYER, pool
-from components.encoder.pretrained import freeze, load_tokenizer, load_transformer, most_tokens, own_pooler
+from components.encoder.pretrained import (
+    SHORTENED,
+    freeze,
+    load_tokenizer,
+    load_transformer,
+    most_tokens,
+    normalises,
+    own_pooler,
+)
 from components.encoder.templates import Template, TokenIds, templates_for
 from components.errors import ConfigError
 
@@ -27,8 +36,15 @@ class SentenceEncoder(nn.Module):
     `max_length` tokens: the settings', or fewer where the checkpoint takes no more.
     """
 
-    def __init__(self, transformer: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Encoder) -> None:
-        """Put a transformer and its tokenizer together, as `load` reads them.
+    def __init__(
+        self,
+        transformer: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        settings: Encoder,
+        *,
+        normalised: bool = False,
+    ) -> None:
+        """Put a transformer and its tokenizer together, as `load` reads them; `normalised`: `embed` gives length 1.
 
         Raises:
             ConfigError: the tokenizer or transformer has not what the settings need, or a template leaves no token for
@@ -38,6 +54,13 @@ class SentenceEncoder(nn.Module):
         self.transformer = transformer
         self.tokenizer = tokenizer
         self.settings = settings
+        self.normalised = normalised
+        kind = transformer.config.model_type
+        if kind in SHORTENED and settings.pooling in EVERY_LAYER:
+            raise ConfigError(
+                f"encoder.pooling: {settings.pooling} reads several layers, and sentence-transformers reads one of a "
+                f"{kind!r}; take mean or cls"
+            )
         self.dim = int(transformer.config.hidden_size)
         # XLNet's tokenizer says -1: no bound.
         self.positions = most_tokens(transformer)
@@ -76,7 +99,7 @@ class SentenceEncoder(nn.Module):
         """
         tokenizer = load_tokenizer(folder)
         transformer = load_transformer(folder, settings.dropout, pooler=settings.pooling == "pooler")
-        return cls(transformer, tokenizer, settings)
+        return cls(transformer, tokenizer, settings, normalised=normalises(folder))
 
     @property
     def device(self) -> torch.device:
@@ -89,8 +112,9 @@ class SentenceEncoder(nn.Module):
         return pooled if self.head is None else self.head(pooled)
 
     def embed(self, batch: TokenBatch) -> torch.Tensor:
-        """Embeddings (rows, dim) as in use: a head of kind `training` is left out."""
-        return self(batch) if self.settings.head == "always" else self.pooled(batch)
+        """Embeddings (rows, dim) as in use: without a head of kind `training`, of length 1 if the base's are."""
+        embedded = self(batch) if self.settings.head == "always" else self.pooled(batch)
+        return F.normalize(embedded, dim=-1) if self.normalised else embedded
 
     def dense_layers(self) -> list[tuple[nn.Linear, nn.Module]]:
         """What is done to a pooled state in use, in turn: dense layers, each with the activation after it."""

@@ -19,6 +19,7 @@ from components.encoder.dropout import kept
 from components.encoder.pretrained import first_position
 
 ATTENTION = "cseflow_packed"  # our attention, among those of transformers
+ENCODER_STATES = "encoder_last_hidden_state"  # what an encoder-decoder calls them among its outputs
 PACKABLE = {"bert"}  # kinds whose positions are told by number, and whose attention can be exchanged
 
 
@@ -53,7 +54,10 @@ def padded_states(
             output_hidden_states=every_layer,
             **places,
         )
-        states.append(outputs.hidden_states if every_layer else (outputs.last_hidden_state,))
+        if every_layer:
+            states.append(outputs.hidden_states)
+        else:  # of a BART the encoder's
+            states.append((getattr(outputs, ENCODER_STATES, outputs.last_hidden_state),))
     return states
 
 

@@ -28,6 +28,9 @@ from components.errors import ConfigError, DataError
 T = TypeVar("T")
 # Encoder-decoders whose encoder transformers loads alone, as sentence-transformers does.
 ENCODERS = {"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"}
+# Encoder-decoders that are loaded with a decoder of no layers; the encoder's states are among what they give.
+SHORTENED = {"bart", "mbart"}
+ADAPTER = "adapter_config.json"  # peft's: of a folder that holds an adapter alone
 # What architectures call the dropout rates of hidden states and of attention probabilities.
 DROPOUTS = (
     "hidden_dropout_prob",
@@ -63,12 +66,13 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
 
     A chat template is left out: the encoder embeds the text itself, and plain sentence-transformers would wrap every
     text of an exported folder in it. So is a prompt that an exported tokenizer has built in. A tokenizer without a
-    padding token pads with its end-of-text token; no attention is paid to either.
+    padding token pads with another special one, its end-of-text token first; no attention is paid to either.
 
     Raises:
         DataError: the folder holds no tokenizer that transformers reads.
         ConfigError: the tokenizer is not a fast one, or has no token to pad with.
     """
+    folder = transformer_folder(folder)
     tokenizer: PreTrainedTokenizerBase = _read(
         folder,
         lambda: AutoTokenizer.from_pretrained(
@@ -86,11 +90,12 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
         )
     tokenizer.chat_template = None
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
+        special = (tokenizer.eos_token, tokenizer.sep_token, tokenizer.bos_token, tokenizer.cls_token)
+        tokenizer.pad_token = next((token for token in special if token is not None), None)
     if tokenizer.pad_token_id is None:
         raise ConfigError(
-            f"{folder}: the tokenizer has no padding token, and neither end-of-text nor unknown token to pad with; "
-            "choose another checkpoint"
+            f"{folder}: the tokenizer has no padding token, and no other special token to pad with (end or beginning "
+            "of a text); choose another checkpoint"
         )
     if any(tokenizer("a", return_token_type_ids=True).token_type_ids):
         # The transformer is given no token types here, so users of the exported tokenizer may not get any either.
@@ -99,7 +104,7 @@ def load_tokenizer(folder: Path | str) -> PreTrainedTokenizerBase:
 
 
 def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler: bool = False) -> PreTrainedModel:
-    """The transformer in `folder` in float32, from safetensors alone; of a T5 its encoder.
+    """The transformer in `folder` in float32, from safetensors alone; of a T5 its encoder, of a BART no decoder layer.
 
     Args:
         dropout: rate for hidden states and attention probabilities in place of the checkpoint's own (None).
@@ -109,16 +114,19 @@ def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler
         DataError: the folder holds no transformers checkpoint, or one that lacks weights.
         ConfigError: the architecture can't be an encoder of texts here, or has no dropout to set.
     """
+    folder = transformer_folder(folder)
     config = _config(folder)
     kind = config.model_type
     loader: Any = AutoModel
-    if config.is_encoder_decoder:
-        if kind not in ENCODERS:
-            raise ConfigError(
-                f"{folder}: {kind!r} is an encoder-decoder whose encoder can't be loaded alone; choose an encoder "
-                "(BERT, RoBERTa, ModernBERT, …), a T5 or a decoder (Qwen, Llama, …)"
-            )
+    if kind in ENCODERS:
         loader = getattr(transformers, ENCODERS[kind])
+    elif kind in SHORTENED:
+        config.decoder_layers = 0
+    elif config.is_encoder_decoder:
+        raise ConfigError(
+            f"{folder}: {kind!r} is an encoder-decoder whose encoder can't be loaded alone; choose an encoder "
+            "(BERT, RoBERTa, ModernBERT, …), a T5, a BART or a decoder (Qwen, Llama, …)"
+        )
     if not isinstance(getattr(config, "hidden_size", None), int):
         raise ConfigError(f"{folder}: {kind!r} is no transformer of texts with one hidden size; choose another one")
     if dropout is not None:
@@ -144,6 +152,10 @@ def load_transformer(folder: Path | str, dropout: float | None = None, *, pooler
             f"{folder} lacks {len(missing)} weights of its architecture {kind!r}, the first {missing[0]}; fetch it anew"
         )
     exchange_dropout(transformer)
+    if kind in SHORTENED:
+        read = {id(parameter) for parameter in transformer.get_encoder().parameters()}  # embeddings are shared
+        for parameter in transformer.get_decoder().parameters():
+            parameter.requires_grad_(id(parameter) in read)
     return transformer
 
 
@@ -156,6 +168,7 @@ def load_language_head(folder: Path | str) -> nn.Module:
         DataError: the folder holds no readable checkpoint.
         ConfigError: the checkpoint has no such head, or its architecture keeps it where it can't be told.
     """
+    folder = transformer_folder(folder)
     kind = _config(folder).model_type
     if kind not in LANGUAGE_HEADS:
         raise ConfigError(
@@ -243,10 +256,23 @@ def most_tokens(transformer: PreTrainedModel) -> int | None:
     return bound - (first_position(transformer) or 0)
 
 
-def left_out(folder: Path | str, pooling: str) -> list[str]:
-    """What a sentence-transformers folder does beside its transformer and tokenizer, which alone are loaded.
+def transformer_folder(folder: Path | str) -> Path:
+    """Where transformer and tokenizer lie in `folder`: in itself, or where its modules.json says (0_Transformer)."""
+    modules = _json(Path(folder) / "modules.json", [])
+    places = (str(module.get("path", "")) for module in modules if _kind(module) == "Transformer")
+    return Path(folder) / next(places, "")
 
-    Empty for a plain transformers checkpoint. A normalisation is not named: it changes no cosine.
+
+def normalises(folder: Path | str) -> bool:
+    """Whether `folder` is a sentence-transformers folder whose vectors are of length 1."""
+    modules = _json(Path(folder) / "modules.json", [])
+    return bool(modules) and _kind(modules[-1]) == "Normalize"
+
+
+def left_out(folder: Path | str, pooling: str) -> list[str]:
+    """What a sentence-transformers folder does beside transformer, tokenizer and a normalisation at its end.
+
+    Those alone are loaded. Empty for a plain transformers checkpoint.
 
     Args:
         pooling: the encoder's own, as `encoder.pooling` names it.
@@ -254,7 +280,7 @@ def left_out(folder: Path | str, pooling: str) -> list[str]:
     folder = Path(folder)
     found: list[str] = []
     for module in _json(folder / "modules.json", []):
-        kind, place = str(module.get("type", "")).rpartition(".")[2], folder / str(module.get("path", ""))
+        kind, place = _kind(module), folder / str(module.get("path", ""))
         if kind == "Transformer":
             if _json(place / "sentence_bert_config.json", {}).get("do_lower_case"):
                 found.append("lower-casing of texts")
@@ -267,10 +293,18 @@ def left_out(folder: Path | str, pooling: str) -> list[str]:
                 found.append(f"pooling {modes} (encoder.pooling is {pooling})")
         elif kind not in {"Normalize", "Dropout"}:
             found.append(f"module {kind}")
-    prompts = _json(folder / "config_sentence_transformers.json", {})
-    if prompts.get("default_prompt_name"):
-        found.append(f"default prompt {prompts['default_prompt_name']!r}")
+    settings = _json(folder / "config_sentence_transformers.json", {})
+    default = settings.get("default_prompt_name")
+    if default:
+        found.append(f"default prompt {default!r}")
+    prompts = settings.get("prompts") or {}
+    found += [f"prompt {name!r}" for name, text in prompts.items() if text and name != default]
     return found
+
+
+def _kind(module: dict[str, Any]) -> str:
+    """The class of a module, as modules.json names it."""
+    return str(module.get("type", "")).rpartition(".")[2]
 
 
 def _read(folder: Path | str, load: Callable[[], T]) -> T:
@@ -289,6 +323,12 @@ def _read(folder: Path | str, load: Callable[[], T]) -> T:
 
 
 def _config(folder: Path | str) -> PretrainedConfig:
+    adapter = _json(Path(folder) / ADAPTER, None)
+    if adapter is not None:
+        raise ConfigError(
+            f"{folder} holds an adapter of {adapter.get('base_model_name_or_path')!r}, not a whole checkpoint; merge "
+            "it into its base (peft's merge_and_unload, or an export with encoder.lora.merge: true)"
+        )
     return _read(
         folder, lambda: AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     )

@@ -36,7 +36,8 @@ def require_encoder(encoder: SentenceEncoder, settings: RunSettings) -> None:
     others = left_out(paths.SOURCES / source, settings.encoder.pooling)
     if others:
         log.warning(
-            "%s is a sentence-transformers folder, of which transformer and tokenizer alone are used; left out: %s",
+            "%s is a sentence-transformers folder, of which transformer, tokenizer and normalisation are used; left "
+            "out: %s",
             paths.SOURCES / source,
             ", ".join(others),
         )

@@ -13,6 +13,7 @@ from tests.project import sentences
 POSITIONS = 66  # of the tables of positions; two of RoBERTa's are not for tokens
 ENCODERS = ["bert", "roberta", "xlm-roberta", "mpnet", "distilbert", "deberta-v2", "modernbert", "electra", "albert"]
 DECODERS = ["gpt2", "qwen2", "llama"]
+SEQUENCE_TO_SEQUENCE = ["t5", "bart", "mbart"]
 TINY: dict[str, Any] = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
@@ -26,12 +27,12 @@ OWN: dict[str, dict[str, Any]] = {
     "t5": {"d_model": 32, "d_kv": 16, "d_ff": 48, "num_layers": 2, "num_heads": 2},
     "bart": {
         "d_model": 32,
-        "encoder_layers": 2,
-        "decoder_layers": 2,
-        "encoder_attention_heads": 2,
-        "decoder_attention_heads": 2,
+        **{f"{side}_{name}": 2 for side in ("encoder", "decoder") for name in ("layers", "attention_heads")},
+        **{f"{side}_ffn_dim": 48 for side in ("encoder", "decoder")},
+        "max_position_embeddings": POSITIONS,
     },
 }
+OWN["mbart"] = OWN["bart"]
 MORE: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 16},
     "albert": {"embedding_size": 16, "hidden_dropout_prob": 0.1},
@@ -66,7 +67,7 @@ def checkpoint(kind: str, folder: Path, **config: Any) -> Path:
 
 def tokenizer_of(kind: str) -> PreTrainedTokenizerFast:
     """Byte pairs of the test's sentences; special tokens, and what stands around a text, as `kind` has them."""
-    if kind in {"roberta", "xlm-roberta", "mpnet", "bart"}:
+    if kind in {"roberta", "xlm-roberta", "mpnet", "bart", "mbart"}:
         first, pad, last, unknown, mask = order = ROBERTAS
         names = {"bos_token": first, "cls_token": first, "eos_token": last, "sep_token": last}
         names |= {"pad_token": pad, "unk_token": unknown, "mask_token": mask}

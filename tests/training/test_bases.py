@@ -20,7 +20,7 @@ from components.evaluation.sts import evaluate_sts
 from components.evaluation.sts_data import DEV, load_sts
 from components.training.run import TrainingSummary, train
 from components.training.trace import DEV_SCORE
-from tests.encoder.architectures import DECODERS, ENCODERS, checkpoint
+from tests.encoder.architectures import DECODERS, ENCODERS, SEQUENCE_TO_SEQUENCE, checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -62,16 +62,45 @@ def trained(params: Params, variant: str = "simcse", **overrides: Any) -> tuple[
     return scores, train(params, settings, 0, Path("run"), record)
 
 
+def score(encoder: SentenceTransformer) -> float:
+    """What its users measure on STS-B dev, ×100."""
+    return evaluate_sts(encoder_of(encoder), {DEV: load_sts(DEV)}).scores[DEV]
+
+
+@pytest.fixture
+def champion(mlflow_store: str) -> Callable[[], SentenceTransformer]:
+    """Registers runs/encoder as champion, and gives what MLflow's own loader makes of the alias."""
+
+    def loaded() -> SentenceTransformer:
+        import mlflow
+        from mlflow import MlflowClient
+
+        from components.tracking.encoder_model import log_encoder
+        from components.tracking.registry import promote
+
+        client = MlflowClient()
+        run_id = client.create_run(client.create_experiment("own", artifact_location="artifacts")).info.run_id
+        log_encoder(client, run_id, Path("run/encoder"))
+        promote("cse-encoder", run_id, report_markdown="")
+        return mlflow.sentence_transformers.load_model("models:/cse-encoder@champion")
+
+    return loaded
+
+
 @pytest.mark.parametrize(
     ("kind", "pooling"),
-    [*((kind, "mean") for kind in ENCODERS), *((kind, "last") for kind in DECODERS), ("t5", "mean")],
+    [
+        *((kind, "mean") for kind in [*ENCODERS, *SEQUENCE_TO_SEQUENCE, "llama"]),
+        *((kind, "last") for kind in DECODERS),
+    ],
 )
-def test_plain_sentence_transformers_gives_the_logged_score(base: Base, kind: str, pooling: str) -> None:
+def test_the_exported_encoder_and_the_champion_give_the_logged_score(
+    base: Base, champion: Callable[[], SentenceTransformer], kind: str, pooling: str
+) -> None:
     scores, outcome = trained(base(kind, encoder={"pooling": pooling, "head": "training"}), learning_rate=1e-2)
-    exported = SentenceTransformer("run/encoder", device="cpu")
     assert (outcome.steps, outcome.dev_score) == (2, scores[outcome.best_step])
-    given = evaluate_sts(encoder_of(exported), {DEV: load_sts(DEV)}).scores[DEV]
-    assert given == pytest.approx(outcome.dev_score, abs=0.01)
+    for encoder in (SentenceTransformer("run/encoder", device="cpu"), champion()):
+        assert score(encoder) == pytest.approx(outcome.dev_score, abs=0.01)
 
 
 def test_a_base_without_dropout_is_refused_where_pairs_need_it(base: Base) -> None:
