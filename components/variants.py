@@ -8,7 +8,8 @@ from components.config.variants import ArcCon, Composition, EntailmentTriplet, H
 from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
 
 # Embeddings by role, each (rows, dim): anchor and positive of every row of the batch; negatives (hard ones and the
-# queue, any number, hard ones first), with hard, (m,) int64, the place among the anchors of the first m's own one; near
+# queue, any number, hard ones first), with hard, (m,) int64, the place among the anchors of the first m's own one;
+# excluded, (anchors, positives + negatives) of bool, who is left out of whose denominator; near
 # and far with triplet_anchor, the anchors that have them; level_0 … with graded_anchor.
 Embeddings = Mapping[str, Tensor]
 Objective = Callable[[Embeddings], dict[str, Tensor]]
@@ -43,6 +44,7 @@ def _term(term: InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet) -> C
                 negatives=e.get("negatives"),
                 hard=e.get("hard"),
                 hard_weight=term.hard_negative_weight,
+                excluded=e.get("excluded"),
             )
         case ArcCon():
             return lambda e: arccon(
@@ -51,6 +53,7 @@ def _term(term: InfoNce | ArcCon | EntailmentTriplet | HierarchicalTriplet) -> C
                 temperature=term.temperature,
                 margin_degrees=term.margin_degrees,
                 negatives=e.get("negatives"),
+                excluded=e.get("excluded"),
             )
         case EntailmentTriplet():
             return lambda e: (

@@ -59,6 +59,8 @@ class Params(Section):
             encoder = _overridden(self.encoder, variant.encoder, f"variants.{name}.encoder")
             self._check_source(f"variants.{name}.encoder.source", encoder.source)
             _overridden(self.training, variant.training, f"variants.{name}.training")
+            if variant.false_negatives is not None:
+                self._check_source(f"variants.{name}.false_negatives.reference", variant.false_negatives.reference)
         for name in self.experiment.variants:
             _check("experiment.variants", "variant", name, self.variants)
         _check("experiment.reference", "variant", self.experiment.reference, self.variants)

@@ -133,12 +133,25 @@ class Momentum(Section):
     head: Literal["averaged", "online"] = "averaged"
 
 
+class FalseNegatives(Section):
+    """Leaves out of the denominators of info_nce and arccon what a frozen encoder finds more similar to the anchor
+    than its positive is, less `margin` (GISTEmbed; MultiCSR): in-batch positives, hard negatives and queue alike.
+
+    `reference` is an entry of `sources`, a sentence-transformers folder. To it all views of a sentence are that
+    sentence, so that pairs of the corpus need a margin above 0 for anything to be left out.
+    """
+
+    reference: str
+    margin: Annotated[float, Field(ge=-2, le=2)] = 0.0
+
+
 class Composition(Section):
     """What is trained on and by what; without an objective the encoder is measured as it is."""
 
     data: list[Part] = []
     objective: list[Term] = []
     momentum: Momentum | None = None
+    false_negatives: FalseNegatives | None = None
 
     def parts(self, identity: str) -> list[Part]:
         """Its data; an untrained encoder is measured on SimCSE's, pairs of the view `identity`."""
@@ -188,6 +201,8 @@ class Composition(Section):
             raise ValueError("terms entailment_triplet share their sentences: give all of them one dropout")
         if self.momentum and "info_nce" not in terms and "arccon" not in terms:
             raise ValueError("momentum feeds negatives to info_nce, which is no term of the objective")
+        if self.false_negatives and "info_nce" not in terms and "arccon" not in terms:
+            raise ValueError("false_negatives is of info_nce and arccon, neither of which is a term of the objective")
         return self
 
 
@@ -212,4 +227,4 @@ class Variant(Composition):
     @property
     def composition(self) -> Composition:
         """The part of it that decides a run's numbers, beside the sections that it overrides."""
-        return Composition(data=self.data, objective=self.objective, momentum=self.momentum)
+        return Composition(**{name: getattr(self, name) for name in Composition.model_fields})

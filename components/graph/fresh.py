@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from components.config import Params
 from components.errors import DataError
 from components.files import file_digest
-from components.graph.plan import STAGES, Demand, encoder_of, plan_file, plan_of, plan_text
+from components.graph.plan import STAGES, Demand, encoder_of, plan_file, plan_of, plan_text, reference_of
 from components.graph.receipts import receipt_file, receipt_text, require_pinned
 from components.paths import VALIDATION
 
@@ -33,6 +33,7 @@ def require_fresh(params: Params, variants: Iterable[str]) -> None:
     """
     names = list(variants)
     read = {*(encoder_of(params, name) for name in names), *params.evaluation.transfer.values()}
+    read |= {source for name in names for source in reference_of(params, name)}
     _Check(params, names).require(_stages_of(params, names), sorted(read))
 
 

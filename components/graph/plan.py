@@ -57,7 +57,7 @@ class Demand:
     """What the variants of an experiment train on, beside the corpus and STS-B, which all do.
 
     Attributes:
-        encoders: sources of base encoders.
+        encoders: sources of base encoders, and of those that tell false negatives.
         views: source of an encoder whose tokenizer makes views → those that are trained on; that of section `encoder`,
             whose views are all made, comes first.
         tuples: patterns of which an LLM is asked for tuples: all of `synthesis.tuples` where a variant trains on any.
@@ -78,7 +78,7 @@ class Demand:
         encoders, views = {params.encoder.source}, {params.encoder.source: {params.augmentation.identity}}
         for name in dict.fromkeys([*params.experiment.variants, params.experiment.reference, *variants]):
             variant, source = params.variants[name], encoder_of(params, name)
-            encoders.add(source)
+            encoders |= {source, *reference_of(params, name)}
             own = {params.augmentation.identity} if not variant.data else set()  # it is measured on those
             for part in variant.data:
                 sets.add(part.set)
@@ -131,6 +131,12 @@ class Demand:
 def encoder_of(params: Params, variant: str) -> str:
     """The source of a variant's base encoder."""
     return str(params.variants[variant].encoder.get("source", params.encoder.source))
+
+
+def reference_of(params: Params, variant: str) -> list[str]:
+    """The source of the encoder that tells a variant's false negatives; none where it has none."""
+    told = params.variants[variant].false_negatives
+    return [] if told is None else [told.reference]
 
 
 def plan_of(stage: str, params: Params, demand: Demand) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.objectives.cosine import check_alike, check_negatives, check_temperature, cosine_matrix
+from components.objectives.cosine import check_alike, check_negatives, check_temperature, cosine_matrix, without
 
 
 def arccon(
@@ -16,6 +16,7 @@ def arccon(
     temperature: float,
     margin_degrees: float = 10.0,
     negatives: Tensor | None = None,
+    excluded: Tensor | None = None,
 ) -> Tensor:
     """InfoNCE whose positives must win by an angle m: θᵢᵢ + m has to beat every θᵢⱼ.
 
@@ -36,6 +37,7 @@ def arccon(
         temperature: τ > 0.
         margin_degrees: m in degrees, in [0, 180); 0 gives InfoNCE.
         negatives: (n, dim), any n, without margin in every anchor's denominator (the paper has none).
+        excluded: (batch, batch + n) of bool, as in `info_nce`: candidates that anchor i's denominator leaves out.
 
     Returns:
         A scalar ≥ 0.
@@ -52,7 +54,7 @@ def arccon(
     cosines = cosine_matrix(anchor, candidates)
     own = torch.arange(len(anchor), device=anchor.device)
     cosines = cosines.diagonal_scatter(_cosine_past_margin(cosines.diagonal(), math.radians(margin_degrees)))
-    return F.cross_entropy(cosines / temperature, own)
+    return F.cross_entropy(without(cosines / temperature, excluded), own)
 
 
 def _cosine_past_margin(cosine: Tensor, margin: float) -> Tensor:

@@ -40,6 +40,22 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(f"temperature must be above 0, not {temperature}")
 
 
+def without(logits: Tensor, excluded: Tensor | None) -> Tensor:
+    """Logits (batch, candidates) with −∞ where `excluded` is true, but for each row's own candidate, (i, i).
+
+    Raises:
+        ValueError: `excluded` is not of the logits' shape, or not of bool.
+    """
+    if excluded is None:
+        return logits
+    if excluded.shape != logits.shape or excluded.dtype != torch.bool:
+        raise ValueError(
+            f"excluded must be {tuple(logits.shape)} of bool, not {tuple(excluded.shape)} of {excluded.dtype}"
+        )
+    own = torch.eye(*logits.shape, dtype=torch.bool, device=logits.device)
+    return logits.masked_fill(excluded & ~own, -torch.inf)
+
+
 def _unit(x: Tensor) -> Tensor:
     x = x if x.dtype in (torch.float32, torch.float64) else x.float()
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from components.objectives.cosine import check_alike, check_negatives, check_temperature, cosine_matrix
+from components.objectives.cosine import check_alike, check_negatives, check_temperature, cosine_matrix, without
 
 
 def info_nce(
@@ -15,6 +15,7 @@ def info_nce(
     negatives: Tensor | None = None,
     hard: Tensor | None = None,
     hard_weight: float = 0.0,
+    excluded: Tensor | None = None,
 ) -> Tensor:
     """Tell each anchor's positive from every other positive and from every negative.
 
@@ -22,7 +23,8 @@ def info_nce(
 
     SimCSE (Gao et al. 2021), equation 4; with a hard negative for each pair, equation 5. With a momentum queue as
     `negatives` it is the objective of ESimCSE (Wu et al. 2022), section 3.2. With `hard_weight` w, each anchor's own
-    hard negatives count e^w times in its sum, those of other anchors once: SimCSE, section 6.3, where α is e^w.
+    hard negatives count e^w times in its sum, those of other anchors once: SimCSE, section 6.3, where α is e^w. What
+    `excluded` names does not stand in the sum: false negatives, as `false_negatives` finds them.
 
     Args:
         anchor: (batch, dim), un-normalised.
@@ -32,9 +34,11 @@ def info_nce(
             anchor.
         hard: (m,), int64, m ≤ n: negatives[k] is the own hard negative of anchor hard[k]. None: of no anchor.
         hard_weight: w, any finite number.
+        excluded: (batch, batch + n) of bool, true where anchor i's sum leaves out candidate j, the positives first,
+            then the negatives; the own positive, (i, i), always stays. None: nothing is left out.
 
     Returns:
-        A scalar ≥ 0; log(batch + n) where all cosines are equal and w is 0.
+        A scalar ≥ 0; log(batch + n) where all cosines are equal, w is 0 and nothing is left out.
 
     Raises:
         ValueError: shapes that do not fit, or a temperature that is not above 0.
@@ -50,4 +54,4 @@ def info_nce(
             raise ValueError(f"hard must be (m,) with a negative for each, not {tuple(hard.shape)}")
         place = len(positive) + torch.arange(len(hard), device=hard.device)
         logits = logits.index_put((hard, place), logits.new_tensor(hard_weight), accumulate=True)
-    return F.cross_entropy(logits, own)
+    return F.cross_entropy(without(logits, excluded), own)

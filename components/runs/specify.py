@@ -37,10 +37,16 @@ def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str,
     settings = variant_settings(params, variant, overrides)
     read = RunSettings.of(params, settings, seed)
     sources = [read.encoder.source, *params.evaluation.sts.values(), *params.evaluation.transfer.values()]
+    references = read.variant.false_negatives
+    if references is not None:
+        sources.append(references.reference)
+    parts = training_paths(read.parts, Path(read.tokens.views))
+    if references is not None and any(part.set == "corpus" for part in read.parts):
+        parts.append(str(paths.CORPUS / "train.parquet"))  # whose texts the reference reads
     return RunSpec(
         **dict(read),
         sources={name: _pin(params, name) for name in sorted(set(sources))},
-        training_data=data_versions(training_paths(read.parts, Path(read.tokens.views))),
+        training_data=data_versions(parts),
         evaluation_data=data_versions(evaluation_paths(params.evaluation)),
         code=code_digest(),
         libraries={name: version(name) for name in LIBRARIES},

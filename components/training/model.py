@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from components.config.variants import Composition
 from components.encoder.batch import TokenBatch, select_rows
 from components.encoder.model import SentenceEncoder
-from components.objectives import MomentumQueue
+from components.objectives import MomentumQueue, false_negatives
 from components.training.collate import ANCHOR_OF_NEGATIVE, NEGATIVE, role_names
 from components.training.language import Vocabulary, mask_tokens
 from components.training.whole_batch import in_turn, whole_batch, whole_mean
@@ -29,9 +29,11 @@ class ContrastiveModel(nn.Module):
         *,
         cached: bool = False,
         language_head: nn.Module | None = None,
+        reference_dim: int = 0,
     ) -> None:
         """`batch_size` is that of all processes together; `cached` turns gradient caching on; `language_head`, from
-        states (tokens, dim) to logits, serves term `mlm`.
+        states (tokens, dim) to logits, serves term `mlm`; `reference_dim` is the dim of the encoder that tells false
+        negatives, whose embeddings go wherever the encoder's own do: gathered and queued beside them.
 
         Gradient caching (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup",
         section 3.2): each padded tensor of a batch is embedded without keeping what its backward pass needs; when the
@@ -43,7 +45,9 @@ class ContrastiveModel(nn.Module):
         self.momentum: MomentumQueue | None = None
         if variant.momentum is not None:
             size = round(variant.momentum.queue * batch_size)
-            self.momentum = MomentumQueue(encoder, dim=encoder.dim, size=size, decay=variant.momentum.decay)
+            self.momentum = MomentumQueue(
+                encoder, dim=encoder.dim + reference_dim, size=size, decay=variant.momentum.decay
+            )
         self._online_head = variant.momentum is not None and variant.momentum.head == "online"
         self._mlm, self.language_head = variant.mlm, language_head
         if self._mlm is not None:
@@ -51,6 +55,7 @@ class ContrastiveModel(nn.Module):
             special[encoder.tokenizer.all_special_ids] = True
             self._vocabulary = Vocabulary(len(special), special, int(encoder.tokenizer.mask_token_id))
         self._cached = cached
+        self._false_negatives, self._dims = variant.false_negatives, [encoder.dim, reference_dim]
         self._roles = role_names(variant)
         most = max((len(part.roles.hard) for part in variant.data), default=0)
         self._hard, self._hard_anchors = (
@@ -59,16 +64,23 @@ class ContrastiveModel(nn.Module):
         self._objective = compose(variant)
 
     def forward(
-        self, tokens: TokenBatch, roles: dict[str, Tensor], undropped: TokenBatch | None = None
+        self,
+        tokens: TokenBatch,
+        roles: dict[str, Tensor],
+        undropped: TokenBatch | None = None,
+        reference: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Each objective term's weighted loss, by name; their sum is the loss.
 
         `roles` count the rows of `tokens`, and on from there those of `undropped`, which are encoded with dropout off.
+        `reference`: (texts, reference_dim), of all of them.
         Across processes it is that of the whole batch in each of them: all roles are gathered, with gradients.
         """
         embeddings = self._embedded(tokens, self.encoder)
         if undropped is not None:
             embeddings = torch.cat([embeddings, self._embedded(undropped, self._undropped)])
+        if reference is not None:
+            embeddings = torch.cat([embeddings, reference.to(embeddings.dtype)], dim=1)
         everyone, places = whole_batch(embeddings, roles, self._roles)
         hard = [places.pop(role) for role in self._hard_anchors if role in places]
         by_role = {role: everyone[rows] for role, rows in places.items()}
@@ -80,13 +92,28 @@ class ContrastiveModel(nn.Module):
             if queued is not None:
                 negatives.append(queued.to(embeddings.dtype))
             with torch.no_grad():
-                self.momentum.enqueue(in_turn(self._momentum_embeddings(select_rows(tokens, roles["anchor"]))))
+                anchors = self._momentum_embeddings(select_rows(tokens, roles["anchor"]))
+                if reference is not None:
+                    anchors = torch.cat([anchors, reference[roles["anchor"]].to(anchors.dtype)], dim=1)
+                self.momentum.enqueue(in_turn(anchors))
         if negatives:
             by_role["negatives"] = torch.cat(negatives)
+        if reference is not None:
+            by_role |= self._told_apart(by_role)
         losses = self._objective(by_role)
         if self._mlm is not None:
             losses["mlm"] = self._mlm.weight * self._language_loss(tokens["ids"], self._mlm.probability)
         return losses
+
+    def _told_apart(self, by_role: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The encoder's own embeddings by role, and by the reference's who is left out of whose denominator."""
+        assert self._false_negatives is not None
+        split = {role: both.split(self._dims, dim=1) for role, both in by_role.items() if role != "hard"}
+        seen = {role: split[role][1] for role in ("anchor", "positive", "negatives") if role in split}
+        excluded = false_negatives(
+            seen["anchor"], seen["positive"], seen.get("negatives"), margin=self._false_negatives.margin
+        )
+        return {role: own for role, (own, _) in split.items()} | {"excluded": excluded}
 
     def _language_loss(self, tensors: list[Tensor], probability: float) -> Tensor:
         """The mean over the chosen tokens of all processes; the gradient is this one's share of it."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_model
@@ -24,11 +25,12 @@ from components.evaluation.sts_data import DEV, load_sts
 from components.files import written_whole
 from components.spec import RunSettings
 from components.training import checkpoints
-from components.training.collate import Collator
+from components.training.collate import Collator, References
 from components.training.inspection import require_encoder, require_tokens, warn_of_cuts
 from components.training.model import ContrastiveModel
 from components.training.names import ENCODER
-from components.training.plan import passes, plan_batches
+from components.training.plan import Plan, passes, plan_batches
+from components.training.references import part_references
 from components.training.rows import PartRows, load_part
 from components.training.trace import DEV_SCORE, Trace
 from components.training.trainer import ContrastiveTrainer, Record
@@ -121,17 +123,25 @@ def _optimise(
     composed = [part.part for part in parts]
     rows, texts = [part.rows for part in parts], [part.texts for part in parts]
     plan, moved, left_out = plan_batches(composed, rows, training, spec.seed, texts)
+    references, reference_dim = _references(spec, parts, plan)
     model = ContrastiveModel(
         encoder,
         spec.variant,
         training.batch_size,
         cached=layout.cache_rows is not None,
         language_head=load_language_head(paths.SOURCES / spec.encoder.source) if spec.variant.mlm else None,
+        reference_dim=reference_dim,
     )
     trainer = ContrastiveTrainer(
         model,
         plan=plan,
-        collator=Collator(parts, encoder, rows=_rows_per_tensor(layout), triplets_apart=spec.variant.triplets_apart),
+        collator=Collator(
+            parts,
+            encoder,
+            rows=_rows_per_tensor(layout),
+            triplets_apart=spec.variant.triplets_apart,
+            references=references,
+        ),
         trace=trace,
         training=training,
         folder=folder,
@@ -166,6 +176,15 @@ def _optimise(
         steps=trainer.state.global_step,
         seconds=float(result.metrics["train_runtime"]),
     )
+
+
+def _references(spec: RunSettings, parts: list[PartRows], plan: Plan) -> tuple[list[References], int]:
+    """For each part the embeddings of the encoder that tells false negatives, and their dim; none where none does."""
+    if spec.variant.false_negatives is None:
+        return [], 0
+    folder, drawn = paths.SOURCES / spec.variant.false_negatives.reference, np.concatenate(list(plan))
+    found = [part_references(part, drawn[drawn[:, 0] == number, 1], folder) for number, part in enumerate(parts)]
+    return [references for references, _ in found], found[0][1]
 
 
 def _warn_of_passes(seen: dict[str, int]) -> None:

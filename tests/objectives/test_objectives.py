@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from components.objectives import arccon, entailment_triplet, hierarchical_triplet, info_nce
+from components.objectives import arccon, entailment_triplet, false_negatives, hierarchical_triplet, info_nce
 
 Row = list[float]
 
@@ -77,6 +77,74 @@ def test_arccon_is_the_plain_loop(negatives: Tensor | None) -> None:
     expected = plain_contrast(anchor, positive, 0.3, negatives, math.radians(25))
     found = arccon(anchor, positive, temperature=0.3, margin_degrees=25, negatives=negatives)
     assert found.item() == pytest.approx(expected, rel=1e-12)
+
+
+def plain_without(
+    embedded: tuple[list[Row], list[Row], list[Row]],
+    seen: tuple[list[Row], list[Row], list[Row]],
+    own: list[int],
+    margin: float,
+) -> tuple[float, int]:
+    """GISTEmbed's rule over Python floats: the loss with temperature .3 and weight .7, and how many are left out."""
+    total, left_out = 0.0, 0
+    for i, a in enumerate(embedded[0]):
+        threshold = cos(seen[0][i], seen[1][i]) - margin
+        exponentials = [math.exp(cos(a, embedded[1][i]) / 0.3)]
+        for group in (1, 2):
+            for j, candidate in enumerate(embedded[group]):
+                if group == 1 and j == i:
+                    continue
+                if cos(seen[0][i], seen[group][j]) > threshold:
+                    left_out += 1
+                    continue
+                weight = math.exp(0.7) if group == 2 and j < len(own) and own[j] == i else 1.0
+                exponentials.append(weight * math.exp(cos(a, candidate) / 0.3))
+        total -= math.log(exponentials[0] / sum(exponentials))
+    return total / len(embedded[0]), left_out
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.3, -0.3])
+def test_false_negatives_are_left_out_in_value_and_gradient(margin: float) -> None:
+    """Several hard negatives of an anchor, and a queue; the reference has a dim of its own."""
+    embedded = tuple(rows(count, seed).requires_grad_() for count, seed in ((4, 1), (4, 2), (5, 9)))
+    seen, own = tuple(rows(count, seed, dim=3) for count, seed in ((4, 11), (4, 12), (5, 13))), [0, 2, 0]
+    excluded = false_negatives(*seen, margin=margin)
+
+    def loss(*given: Tensor) -> Tensor:
+        hard = torch.tensor(own)
+        return info_nce(*given[:2], temperature=0.3, negatives=given[2], hard=hard, hard_weight=0.7, excluded=excluded)
+
+    def plain(*given: Tensor) -> tuple[float, int]:
+        lists = [each.tolist() for each in (*given, *seen)]
+        return plain_without(tuple(lists[:3]), tuple(lists[3:]), own, margin)
+
+    expected, left_out = plain(*embedded)
+    assert 0 < left_out == int(excluded.sum()) < excluded.numel() - 4
+    found = loss(*embedded)
+    assert found.item() == pytest.approx(expected, rel=1e-12)
+    found.backward()
+    step = 1e-6
+    for which in range(3):
+        for place in itertools.product(*map(range, embedded[which].shape)):
+            moved = [[each.detach().clone() for each in embedded] for _ in range(2)]
+            moved[0][which][place] += step
+            moved[1][which][place] -= step
+            slope = (plain(*moved[0])[0] - plain(*moved[1])[0]) / (2 * step)
+            gradient = embedded[which].grad
+            assert gradient is not None and gradient[place].item() == pytest.approx(slope, abs=1e-8)
+
+
+def test_the_own_positive_is_never_left_out() -> None:
+    anchor, everything = rows(3, 1), torch.ones(3, 3, dtype=torch.bool)
+    for objective in (info_nce, arccon):
+        assert objective(anchor, 2 * anchor, temperature=0.3, excluded=everything).item() == 0.0
+    assert not false_negatives(anchor, rows(3, 2), margin=2.0).diagonal().any()
+
+
+def test_arccon_leaves_out_what_info_nce_does() -> None:
+    anchor, positive, excluded = rows(4, 1), rows(4, 2), false_negatives(rows(4, 3), rows(4, 4))
+    found = arccon(anchor, positive, temperature=0.3, margin_degrees=0.0, excluded=excluded)
+    torch.testing.assert_close(found, info_nce(anchor, positive, temperature=0.3, excluded=excluded))
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.4])

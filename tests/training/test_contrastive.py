@@ -20,6 +20,7 @@ from components.encoder.templates import Template, TokenIds
 from components.training.collate import Batch, Collator
 from components.training.model import ContrastiveModel
 from components.training.plan import batch_plan
+from components.training.references import part_references
 from components.training.rows import PartRows, load_part
 from tests.project import REPOSITORY
 
@@ -292,3 +293,47 @@ def test_a_term_that_its_data_can_not_serve_is_refused(name: str, change: Change
     change(entry)
     with pytest.raises(ValueError, match=sentence):
         Variant.model_validate(entry)
+
+
+def masked(entry: dict[str, Any]) -> None:
+    several(entry)
+    entry |= {"momentum": {"queue": 2.5}, "false_negatives": {"reference": "encoder", "margin": 0.05}}
+
+
+def test_false_negatives_are_left_out_among_positives_hard_negatives_and_queue(miniature: Path) -> None:
+    """By the embeddings of the reference, whose texts are those of the corpus and of the tuples."""
+    run = Run("ngcse-sts", masked)
+    folder = paths.SOURCES / "encoder"
+    drawn = [np.array([row for pairs in run.pairs for part, row in pairs if part == number]) for number in (0, 1)]
+    made = [part_references(part, rows, folder) for part, rows in zip(run.parts, drawn, strict=True)]
+    model = ContrastiveModel(run.encoder, run.settings.variant, BATCH, reference_dim=made[0][1]).double().eval()
+    collator = Collator(run.parts, run.encoder, references=[references for references, _ in made])
+    found = [losses(model, collator(pairs))["info_nce"] for pairs in run.pairs]
+
+    def seen(part: PartRows, row: int, column: str) -> Vector:
+        number = [each is part for each in run.parts].index(True)
+        return made[number][0](np.array([row]))[column][0].astype(np.float64)
+
+    queue = list(zip(run.anchors(0), [seen(p, row, p.part.roles.anchor) for p, row in run._rows(0)], strict=True))
+    anchors, own, candidates, left_out = run.anchors(1), list[int](), list[tuple[Vector, Vector]](), 0
+    rows = run._rows(1)
+    positives = [(run._role(p, row, p.part.roles.positive), seen(p, row, p.part.roles.positive)) for p, row in rows]
+    for i, (part, row) in enumerate(rows):
+        own += [i] * len(part.part.roles.hard)
+        candidates += [(run._role(part, row, name), seen(part, row, name)) for name in part.part.roles.hard]
+    candidates += queue
+    total = 0.0
+    for i, (anchor, (part, row)) in enumerate(zip(anchors, rows, strict=True)):
+        by_reference = seen(part, row, part.part.roles.anchor)
+        threshold = cosine(by_reference, positives[i][1]) - 0.05
+        exponentials = [math.exp(cosine(anchor, positives[i][0]) / 0.05)]
+        others = [(None, each) for j, each in enumerate(positives) if j != i]
+        others += [(own[k] if k < len(own) else None, each) for k, each in enumerate(candidates)]
+        for owner, (vector, told) in others:
+            if cosine(by_reference, told) > threshold:
+                left_out += 1
+            else:
+                exponentials.append(math.exp((0.7 if owner == i else 0.0) + cosine(anchor, vector) / 0.05))
+        total -= math.log(exponentials[0] / sum(exponentials))
+    assert left_out > 0
+    assert found[1] == pytest.approx(total / len(anchors), rel=1e-6)

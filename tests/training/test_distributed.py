@@ -20,18 +20,19 @@ from components.config import load_params, variant_settings
 from components.config.training import Training
 from components.config.variants import Part
 from components.encoder.model import SentenceEncoder
-from components.training.collate import Collator
+from components.training.collate import Collator, References
 from components.training.model import ContrastiveModel
 from components.training.plan import Plan, batch_plan, shared_out
-from components.training.rows import load_part
+from components.training.rows import PartRows, load_part
 from components.training.whole_batch import whole_mean
 from tests.project import REPOSITORY, make_project
 
 pytestmark = pytest.mark.slow
 
 # Hard negatives; a queue; triplets that rows may lack; two parts, one with negatives, which `weighted` weights; two
-# parts, one graded; all of it; triplets that are encoded apart.
-VARIANTS = ["simcse-sup", "esimcse", "arccse", "weighted", "ngcse-sts-ht", "cse-mix", "apart"]
+# parts, one graded; all of it; triplets that are encoded apart; two hard negatives, a queue, and false negatives.
+VARIANTS = ["simcse-sup", "esimcse", "arccse", "weighted", "ngcse-sts-ht", "cse-mix", "apart", "masked"]
+REFERENCE_DIM = 3
 BATCH, PROCESSES, STEPS = 24, 2, 4  # after three steps the queue of 2.5 batches has gone round
 # Without dropout the two sides of a pair would coincide, where ArcCon's slope has no bound; two templates part them.
 PROMPTS = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
@@ -51,8 +52,12 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     ]
     plan = whole_plan(settings.variant.data, [part.rows for part in parts], settings.training)
     shares = shared_out(plan, processes)
-    collator = Collator(parts, encoder, rows=CACHE_ROWS, triplets_apart=apart)
-    model = ContrastiveModel(encoder, settings.variant, BATCH, cached=cached).double().train(dropout)
+    masked = settings.variant.false_negatives is not None
+    references = [references_of(part) for part in parts] if masked else []
+    collator = Collator(parts, encoder, rows=CACHE_ROWS, triplets_apart=apart, references=references)
+    dim = REFERENCE_DIM if masked else 0
+    model = ContrastiveModel(encoder, settings.variant, BATCH, cached=cached, reference_dim=dim)
+    model.double().train(dropout)
     wrapped = DistributedDataParallel(model, find_unused_parameters=True) if processes > 1 else model
     found: Found = {}
     for step in range(STEPS):
@@ -65,6 +70,16 @@ def train(variant: str, rank: int, processes: int, *, cached: bool, dropout: boo
     if model.momentum is not None:
         found["queue"] = model.momentum.queue
     return found
+
+
+def references_of(part: PartRows) -> References:
+    """Any direction for each row of each column, the same in every process."""
+    count = max(len(column) for column in part.columns.values())
+    found = {
+        name: np.random.default_rng(number).normal(size=(count, REFERENCE_DIM)).astype(np.float32)
+        for number, name in enumerate(part.columns)
+    }
+    return lambda rows: {name: vectors[rows] for name, vectors in found.items()}
 
 
 def whole_plan(parts: list[Part], rows: list[NDArray[np.int64]], training: Training) -> Plan:
@@ -101,10 +116,16 @@ def project(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     weighted, apart = copy.deepcopy(variants["ngcse-nli"]), copy.deepcopy(variants["arccse"])
     weighted["objective"][0]["hard_negative_weight"] = 0.7
     apart["objective"][1]["dropout"] = False
+    masked = copy.deepcopy(variants["ngcse-sts"])
+    masked["data"][1]["roles"] = {
+        "anchor": "anchor",
+        "positive": "positive",
+        "negatives": ["negative", "intermediate"],
+    }
+    masked |= {"momentum": {"queue": 2.5}, "false_negatives": {"reference": "encoder", "margin": 0.2}}
     folder = tmp_path_factory.mktemp("shared") / "project"
-    return make_project(
-        folder, tiny_encoder, augmentation={"views": views}, variants={"weighted": weighted, "apart": apart}
-    )
+    added = {"weighted": weighted, "apart": apart, "masked": masked}
+    return make_project(folder, tiny_encoder, augmentation={"views": views}, variants=added)
 
 
 @pytest.fixture
