@@ -69,6 +69,15 @@ def synced(folder: Path) -> None:
             _sync(inside)
 
 
+def cut_torn_line(path: Path) -> None:
+    """Cut off a last line without a line feed, which a kill has left of a write."""
+    with path.open("rb+") as handle:
+        content = handle.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            handle.truncate(whole)
+
+
 def file_digest(path: Path | str, algorithm: str = "sha256") -> str:
     """Hexadecimal digest of a file's bytes, read in pieces; DVC's own is `md5`."""
     with Path(path).open("rb") as handle:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from components.errors import CseflowError, DataError
+from components.files import cut_torn_line
 from components.secrets import without_secrets
 
 JOURNAL = "journal.jsonl"
@@ -55,7 +56,7 @@ class Journal:
         self._started: Record | None = None
         self._status: Status | None = None
         if self.path.exists():
-            _cut_torn_line(self.path)
+            cut_torn_line(self.path)
         for record, _ in records(self.path):
             self._take_in(record)
         self._file = self.path.open("ab", buffering=0)
@@ -209,11 +210,3 @@ def _redacted(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _redacted(item) for key, item in value.items()}
     return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
-
-
-def _cut_torn_line(path: Path) -> None:
-    with path.open("rb+") as handle:
-        content = handle.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            handle.truncate(whole)

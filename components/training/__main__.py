@@ -6,6 +6,7 @@
 import argparse
 import fcntl
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from components.errors import exit_on_error
@@ -28,12 +29,17 @@ def main() -> None:
         with (folder / ".training.lock").open("w") as lock:
             if rank == 0:  # an earlier first process may still be about to end; it must not write any more
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            train_run(job.spec, job.layout, folder, MetricsFile(folder))
+            record = MetricsFile(folder) if rank == 0 else _nowhere
+            train_run(job.spec, job.layout, folder, record)
     except BaseException as error:
         Failure.of(rank, error).note(folder)
         raise
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def _nowhere(values: Mapping[str, float], step: int) -> None:
+    """The record of a process that is not the first."""
 
 
 if __name__ == "__main__":

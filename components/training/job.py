@@ -10,7 +10,7 @@ from typing import Self
 from components.config.base import Section
 from components.config.training import Layout
 from components.errors import CseflowError, DataError
-from components.files import written_whole
+from components.files import cut_torn_line, written_whole
 from components.spec import RunSpec
 from components.training.trainer import Record
 
@@ -31,10 +31,9 @@ class Job(Section):
         return self.layout.processes * self.layout.nodes
 
     def write(self, folder: Path) -> None:
-        """Put it into `folder`, in place of what earlier processes have left there."""
-        for stale in (METRICS, _FAILURE.format("*")):
-            for path in folder.glob(stale):
-                path.unlink()
+        """Put it into `folder`; failures that earlier processes noted there are removed."""
+        for path in folder.glob(_FAILURE.format("*")):
+            path.unlink()
         with written_whole(folder / _JOB) as aside:
             aside.write_text(self.model_dump_json(), encoding="utf-8")
 
@@ -48,9 +47,15 @@ class Job(Section):
 
 
 class MetricsFile:
-    """A `components.training.trainer.Record` that appends to `folder`/metrics.jsonl, each record by one write."""
+    """A `components.training.trainer.Record` that appends to `folder`/metrics.jsonl, each record by one write.
+
+    What earlier processes recorded stays: the process that was to pass it on may have been killed before it did. A line
+    that a kill has torn is cut off. One process at a time may have it.
+    """
 
     def __init__(self, folder: Path) -> None:
+        if (folder / METRICS).exists():
+            cut_torn_line(folder / METRICS)
         self._file = (folder / METRICS).open("ab", buffering=0)
 
     def __call__(self, values: Mapping[str, float], step: int) -> None:
@@ -58,7 +63,10 @@ class MetricsFile:
 
 
 class MetricsReader:
-    """Passes on what has been appended to `folder`/metrics.jsonl since it was last asked."""
+    """Passes on what has been appended to `folder`/metrics.jsonl since it was last asked; at first, all that is there.
+
+    A point that a resumed training has repeated is passed on twice, with the same value.
+    """
 
     def __init__(self, folder: Path, record: Record) -> None:
         self._path, self._record, self._offset = folder / METRICS, record, 0

@@ -35,6 +35,8 @@ def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummar
         CseflowError: a process failed, with the sentence of the one that failed first.
     """
     finished = folder / SUMMARY
+    reader = MetricsReader(folder, record)
+    reader.pass_on()  # what processes recorded and a killed call of this did not pass on
     if job.processes == 1 or not job.spec.variant.objective or finished.is_file():
         summary = train_run(job.spec, job.layout, folder, record)
         # Trainer, callbacks and model refer to each other: left to itself, Python keeps model and optimiser of several
@@ -47,7 +49,6 @@ def train_in_processes(job: Job, folder: Path, record: Record) -> TrainingSummar
         log.warning(
             "waiting for %d more nodes: run there, in this folder: cseflow join %s", job.layout.nodes - 1, folder
         )
-    reader = MetricsReader(folder, record)
     with _torchrun(job.layout, folder) as torchrun:
         while torchrun.poll() is None:
             reader.pass_on()
