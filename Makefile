@@ -13,7 +13,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 # One process more than there are cores, since many tests wait for servers.
 PARALLEL := --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
-.PHONY: help run test test-fast up down status bench check format lock clean
+.PHONY: help run test test-fast campaign up down status bench check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +37,9 @@ test: $(VENV)/test.stamp ## install what the tests need and run them
 
 test-fast: $(VENV)/test.stamp ## the tests that need no server, no real model and no long subprocess
 	python -m pytest $(PARALLEL) -m "not e2e and not slow"
+
+campaign: $(VENV)/test.stamp ## kill every long command at random moments and compare what was made; docs/reliability.md
+	python -m tests.campaign --into docs/reliability.md
 
 bench: $(VENV)/bench.stamp ## measure cseflow against its peers; results in benchmarks/results and docs/performance.md
 	python -m components.sources corpus encoder llm

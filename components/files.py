@@ -8,7 +8,7 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -24,12 +24,12 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     """Yield a path beside `path` to write to; on success it replaces `path` by one rename, after fsync.
 
     The file gets the mode that the umask grants. On any exception the unfinished file is removed and `path` stays
-    what it was.
+    what it was. What killed calls left beside `path` is removed by the next call.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
-    os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    _remove_abandoned(path)
+    aside, held = _locked(path, lambda aside: os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)))
     try:
         yield aside
         _sync(aside)
@@ -37,6 +37,8 @@ def written_whole(path: Path | str) -> Iterator[Path]:
         _sync(path.parent)
     finally:
         aside.unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def folder_written_whole(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _recover(path)
-    aside, held = _locked_folder(path)
+    aside, held = _locked(path, Path.mkdir)
     try:
         yield aside
         synced(aside)
@@ -101,16 +103,19 @@ def _stem(path: Path) -> str:
     return f".{name}"
 
 
-def _locked_folder(path: Path) -> tuple[Path, int | None]:
-    """A new folder beside `path`, with its lock where the file system has locks."""
+def _locked(path: Path, create: Callable[[Path], None]) -> tuple[Path, int | None]:
+    """A new file or folder beside `path`, with its lock where the file system has locks."""
     for _ in range(3):  # another call may have taken it for abandoned before it was locked
         aside = _aside(path)
-        aside.mkdir()
+        create(aside)
         held = _lock(aside)
-        if held is not None and aside.is_dir():
-            break
-    aside.mkdir(exist_ok=True)
-    return aside, held
+        if held is not None and aside.exists():
+            return aside, held
+        if held is not None:
+            os.close(held)
+    if not aside.exists():
+        create(aside)
+    return aside, None
 
 
 def _replace(path: Path, aside: Path) -> None:
@@ -138,15 +143,22 @@ def _renameat2() -> Any:
 
 
 def _recover(path: Path) -> None:
-    """Undo what killed calls for `path` left: an old folder moved aside, unfinished folders."""
+    """Undo what killed calls for the folder `path` left: an old one moved aside, unfinished ones."""
     old = _old(path)
     if os.path.lexists(old):
         if os.path.lexists(path):
             _remove(old)
         else:
             old.rename(path)
+    _remove_abandoned(path)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove unfinished files and folders beside `path` whose processes are gone."""
     for aside in path.parent.glob(f"{glob.escape(_stem(path))}.{'[0-9a-f]' * 16}.tmp"):
-        if aside.is_dir() and (held := _lock(aside)) is not None:  # the process that wrote it is gone
+        if (held := _lock(aside)) is not None:
+            for beside in path.parent.glob(f"{glob.escape(aside.name)}-*"):  # SQLite's journal of it
+                _remove(beside)
             _remove(aside)
             os.close(held)
 
@@ -158,10 +170,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder's lock until it is closed or the process ends; None where another has it."""
+def _lock(path: Path) -> int | None:
+    """A descriptor that holds the lock of `path` until it is closed or the process ends; None where another has it."""
     try:
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
     except OSError:
         return None
     try:

@@ -37,12 +37,16 @@ king queen year book man woman child water fire sat ran saw made gave took old n
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sentence-transformers folder: a random BERT of 2 layers and 32 dimensions with mean pooling."""
+    return write_tiny_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+def write_tiny_encoder(folder: Path) -> Path:
+    """Make the encoder of the fixture `tiny_encoder` in `folder`, which exists; its own folder."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
-    folder = tmp_path_factory.mktemp("encoder")
     vocabulary = folder / "vocab.txt"
     vocabulary.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]) + "\n")
     tokenizer = BertTokenizerFast(str(vocabulary), model_max_length=64)

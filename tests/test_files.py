@@ -125,7 +125,33 @@ def test_a_kill_at_any_step_leaves_old_or_new(tmp_path: Path, way: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
-def test_what_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
+def test_what_a_kill_left_of_a_file_is_removed_by_the_next_call(tmp_path: Path) -> None:
+    killed = """if True:
+        import os, pathlib, signal
+        from components.files import written_whole
+        with written_whole("file") as aside:
+            aside.write_text("ne")
+            pathlib.Path(f"{aside}-journal").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    (tmp_path / ".other.0123456789abcdef.tmp").touch()
+    done = subprocess.run([sys.executable, "-c", killed], cwd=tmp_path, check=False)
+    assert done.returncode == -signal.SIGKILL and len(content(tmp_path)) == 3
+    with written_whole(tmp_path / "file") as aside:
+        aside.write_text("new")
+    assert content(tmp_path) == {"file": "new", ".other.0123456789abcdef.tmp": ""}
+
+
+def test_a_file_that_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
+    with written_whole(tmp_path / "file") as one:
+        one.write_text("one")
+        with written_whole(tmp_path / "file") as other:
+            other.write_text("other")
+        assert one.read_text() == "one"
+    assert content(tmp_path) == {"file": "one"}
+
+
+def test_a_folder_that_another_process_is_writing_is_left_to_it(tmp_path: Path) -> None:
     with folder_written_whole(tmp_path / "folder") as one:
         (one / "a").write_text("one")
         with folder_written_whole(tmp_path / "folder") as other:

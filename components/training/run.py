@@ -72,6 +72,7 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
     """
     finished = folder / SUMMARY
     if finished.is_file():
+        checkpoints.discard(folder, keep=[])  # a killed call may not have come to it
         return TrainingSummary(**json.loads(finished.read_text()))
     folder.mkdir(parents=True, exist_ok=True)
     set_seed(spec.seed)

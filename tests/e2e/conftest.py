@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,10 @@ from tests.project import REPOSITORY, sentences
 from tests.synthesis.chat_server import Call, ChatServer, Reply, said
 
 BIN = Path(sys.executable).parent
+PASSWORD, KEY = "password-4711", "key-0815"  # for tests that look for them
+WITH_PASSWORD = f"http://me:{PASSWORD}@127.0.0.1:9"  # where nothing listens
+# As a firm's machine has it: keys, and a proxy for everything.
+ENVIRONMENT = {"OPENAI_API_KEY": KEY, "HF_TOKEN": KEY, "http_proxy": WITH_PASSWORD, "HTTP_PROXY": WITH_PASSWORD}
 ROLE_OF = {told: role for pattern in PATTERNS for role, told in load_prompt(pattern).instructions.items()}
 
 
@@ -28,15 +32,18 @@ class Project:
     """A folder that `cseflow` and `dvc` run in, with stores of its own."""
 
     folder: Path
+    environment: dict[str, str] = field(default_factory=dict)  # over the caller's own
+    printed: list[str] = field(default_factory=list)  # by what has `run`
 
     def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the virtual environment there; output is captured, the status not checked."""
         process = self.start(*command, **environment)
         out, error = process.communicate(timeout=1200)  # for a hang: a busy machine takes its time
+        self.printed.append(out + error)
         return subprocess.CompletedProcess(command, process.returncode, out, error)
 
-    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        """As `run`, without waiting for the end."""
+    def start(self, *command: str, session: bool = False, **environment: str) -> subprocess.Popen[str]:
+        """As `run`, without waiting for the end; with `session`, in a process group of its own."""
         own = {
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder),
@@ -47,11 +54,17 @@ class Project:
         (self.folder / ".state").mkdir(exist_ok=True)  # Prefect makes its home, but no folder above it
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            command, cwd=self.folder, env=os.environ | own | environment, stdout=pipe, stderr=pipe, text=True
+            command,
+            cwd=self.folder,
+            env=os.environ | own | self.environment | environment,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=session,
         )
 
 
-def _answer(call: Call) -> Reply:
+def answer(call: Call) -> Reply:
     """An LLM's part, for either pattern."""
     words = call.asked.split()
     texts = {"positive": ["it", "is", *words], "intermediate": words[1:], "negative": [*words[-2::-1], "."]}
@@ -61,7 +74,7 @@ def _answer(call: Call) -> Reply:
 @pytest.fixture(scope="session")
 def llm() -> Iterator[ChatServer]:
     """A server that writes tuples."""
-    with ChatServer(_answer) as server:
+    with ChatServer(answer) as server:
         yield server
 
 
@@ -70,7 +83,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, llm: Chat
     """A project with all its data made and validated by `dvc repro`; for copies, see `copied`."""
 
     def make(folder: Path) -> None:
-        done = lay_out(folder, tiny_encoder, llm).run("dvc", "repro", "-q")
+        done = lay_out(folder, tiny_encoder, llm).run("dvc", "repro", "-q", **ENVIRONMENT)
         assert done.returncode == 0, done.stdout + done.stderr
 
     return Project(made_once(tmp_path_factory, "made", make))
@@ -79,7 +92,10 @@ def made(tmp_path_factory: pytest.TempPathFactory, tiny_encoder: Path, llm: Chat
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory, made: Project) -> Project:
     """A project with all its data, for the tests of one file."""
-    return copied(made, tmp_path_factory.mktemp("road"))
+    project = replace(copied(made, tmp_path_factory.mktemp("road")), environment=ENVIRONMENT)
+    remote = project.run("git", "remote", "add", "origin", f"{WITH_PASSWORD}/team/project.git")
+    assert remote.returncode == 0, remote.stderr
+    return project
 
 
 def copied(project: Project, folder: Path) -> Project:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Project
+from tests.e2e.conftest import KEY, PASSWORD, Project
 from tests.tracking.server import Server, until
 
 pytestmark = pytest.mark.e2e
@@ -128,21 +128,35 @@ def test_a_tracking_server_that_is_dead_from_the_start_is_said_at_once(project: 
     assert "no MLflow server answers at http://127.0.0.1:9" in done.stderr
 
 
-def test_a_tracking_server_that_dies_costs_no_training(project: Project, tmp_path: Path) -> None:
-    server = Server(tmp_path)
+def test_a_tracking_server_that_dies_costs_no_training(project: Project) -> None:
+    folder = project.folder / ".state/server"
+    folder.mkdir()
+    server = Server(folder)
     server.start()
     try:
-        training = project.start("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=server.uri)
+        uri = server.uri.replace("//", f"//me:{PASSWORD}@")
+        training = project.start("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=uri)
         until(lambda: any(project.folder.glob("runs/simcse-seed8-*/delivery.json")))
         server.kill()
-        _, said = training.communicate(timeout=1200)
+        out, said = training.communicate(timeout=1200)
+        project.printed.append(out + said)
         (run,) = project.folder.glob("runs/simcse-seed8-*")
         assert training.returncode == 1 and "send them with: cseflow deliver" in said
         assert (run / "encoder" / "model.safetensors").exists()
         server.start()
-        delivered = project.run("cseflow", "deliver", MLFLOW_TRACKING_URI=server.uri)
+        delivered = project.run("cseflow", "deliver", MLFLOW_TRACKING_URI=uri)
         assert delivered.returncode == 0, delivered.stderr
-        again = project.run("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=server.uri)
+        again = project.run("cseflow", "train", "simcse", "--seed", "8", MLFLOW_TRACKING_URI=uri)
         assert json.loads((run / "delivery.json").read_text())["run_id"] in again.stdout
     finally:
         server.kill()
+
+
+def test_no_secret_is_written_or_shown(project: Project, first: str) -> None:
+    """By all of the above: of keys in the environment, and of passwords in URLs of MLflow, a proxy and git's remote."""
+    written = {path: path.read_bytes() for path in project.folder.rglob("*") if path.is_file()}
+    del written[project.folder / ".git/config"]  # git's own
+    assert {"mlflow.db", "journal.jsonl", "index.html", "sts.jsonl", "dvc.lock"} <= {path.name for path in written}
+    for secret in (KEY, PASSWORD):
+        assert not [path for path, content in written.items() if secret.encode() in content]
+        assert not [text for text in [first, *project.printed] if secret in text]

@@ -94,6 +94,15 @@ def test_checkpoints_are_gone_after_training(project: Path) -> None:
     assert not list(folder.glob("checkpoint-*"))
 
 
+def test_checkpoints_that_a_kill_left_of_a_finished_training_go_with_the_next_call(project: Path) -> None:
+    _, folder = run("untrained", "run")
+    (folder / "checkpoint-4").mkdir()
+    for name in ("complete", "optimizer.pt"):
+        (folder / "checkpoint-4" / name).touch()
+    run("untrained", "run")
+    assert not list(folder.glob("checkpoint-*"))
+
+
 def test_a_diverged_training_names_step_and_remedy(project: Path) -> None:
     with pytest.raises(DivergedError, match=r"the loss is (nan|inf) at step \d+; lower training.learning_rate"):
         run("simcse", "run", learning_rate=1e38)
