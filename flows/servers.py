@@ -274,7 +274,7 @@ def _workers(gpus: Sequence[str]) -> list[Service]:
 
 
 def _start(services: Sequence[Service]) -> None:
-    """Start those that don't run, and wait until they answer; one that fails takes those started with it along."""
+    """Start those that don't run, and wait until they answer; where one fails, the others run on until `down`."""
     running = _running()
     missing = [service for service in services if service.name not in running]
     for service in missing:
@@ -301,7 +301,7 @@ def _start(services: Sequence[Service]) -> None:
     for service in missing:
         while not _is_up(service, running[service.name]):
             if running[service.name].process() is None:
-                raise CseflowError(f"{service.name} ended at once: see {_log(service.name)}")
+                raise CseflowError(f"{service.name} ended at once: see {_log(service.name)}{_last_line(service.name)}")
             if time.monotonic() > deadline:
                 raise CseflowError(
                     f"{service.name} did not answer within {START_SECONDS} seconds: see {_log(service.name)}; then stop"
@@ -376,6 +376,13 @@ def _unfinished_runs(api: str) -> list[str]:
 
 def _log(name: str) -> Path:
     return STATE / "logs" / f"{name}.log"
+
+
+def _last_line(name: str) -> str:
+    """What its log ends with, in brackets: most often the reason why it ended; empty where the log is."""
+    lines = _log(name).read_text(encoding="utf-8", errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f" ({last[:400]})" if last else ""
 
 
 def _recorded() -> dict[str, Started]:
