@@ -58,6 +58,56 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--force", action="store_true", help="train even if it is done already")
     train.set_defaults(run=_train)
 
+    sweep = commands.add_parser(
+        "sweep", help="train a variant under many settings, and rank them by dev; the same command goes on after a kill"
+    )
+    sweep.add_argument("variant", help="an entry of `variants` in params.yaml")
+    sweep.add_argument(
+        "--set",
+        action="append",
+        dest="settings",
+        required=True,
+        metavar="KEY=VALUES",
+        help="values by commas (training.learning_rate=1e-5,3e-5) or a range (training.warmup=0.0..0.2) for a key of "
+        "params.yaml; a single value is the same in all trials; variants.*.KEY is the variant's own",
+    )
+    sweep.add_argument("--seeds", type=_seeds, help="of each trial, by commas (default: experiment.seeds)")
+    sweep.add_argument("--trials", type=_trials, help="how many (default: the whole grid; of ranges 20)")
+    sweep.add_argument(
+        "--sampler", choices=("grid", "random", "tpe"), help="default: grid where every key has values, else tpe"
+    )
+    sweep.set_defaults(run=_sweep)
+
+    compare = commands.add_parser(
+        "compare", help="put finished runs side by side: leaderboard, plots and one HTML page"
+    )
+    _add_runs(compare)
+    compare.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="the report's folder, which is replaced (default: reports/comparison)",
+    )
+    compare.set_defaults(run=_compare)
+
+    promote = commands.add_parser("promote", help="judge the best variant of finished runs by the gate")
+    _add_runs(promote)
+    promote.add_argument("--fail-on-gate", action="store_true", help="exit non-zero where the gate does not pass")
+    promote.set_defaults(run=_promote)
+
+    push = commands.add_parser("push", help="send an encoder with its model card to a Hugging Face hub")
+    push.add_argument("repository", metavar="OWNER/NAME", help="on HF_ENDPOINT's hub (default: huggingface.co)")
+    push.add_argument(
+        "--run",
+        dest="pushed",
+        default="champion",
+        metavar="RUN",
+        help="id of an MLflow run, or its folder in runs/ (default: champion)",
+    )
+    push.add_argument("--dry-run", action="store_true", help="show the files and the card, and send nothing")
+    push.add_argument("--private", action="store_true", help="make a repository that only its owners see")
+    push.set_defaults(run=_push)
+
     join = commands.add_parser("join", help="lend this node to a training of several nodes that was begun elsewhere")
     join.add_argument("folder", type=Path, help="of the run, as `cseflow train` names it there")
     join.set_defaults(run=_join)
@@ -108,6 +158,15 @@ def _add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="id of an MLflow run, its folder in runs/, an experiment (all its finished runs), or champion",
+    )
+
+
 def _quiet(record: logging.LogRecord) -> bool:
     """Whether Prefect's console shows a record: what we foresaw is said once, in our own words, at the end."""
     return record.exc_info is None or not isinstance(record.exc_info[1], CseflowError)
@@ -128,6 +187,10 @@ def _seeds(text: str) -> list[int]:
 
 def _seed(text: str) -> int:
     return _number(text, "a seed", 0, 2**32 - 1)
+
+
+def _trials(text: str) -> int:
+    return _number(text, "a number of trials", 1, 100_000)
 
 
 def _port(text: str) -> int:
@@ -181,6 +244,106 @@ def _train(chosen: argparse.Namespace) -> None:
     _quieten()
     done = train(chosen.variant, chosen.seed, force=chosen.force, settings=chosen.settings)
     sys.stdout.write(f"MLflow run {done}\n")
+
+
+def _sweep(chosen: argparse.Namespace) -> None:
+    from flows.sweep import sweep
+
+    _quieten()
+    done = sweep(chosen.variant, chosen.settings, chosen.seeds, chosen.trials, chosen.sampler)
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.search.outcome import table_rows
+
+    heads, rows = table_rows(done.trials, done.space)
+    shown = Table(*heads)
+    for row in rows:
+        shown.add_row(*row)
+    Console(highlight=False, markup=False).print(shown)
+    for trial in done.trials:
+        if trial.failure:
+            sys.stdout.write(f"failed: trial {trial.number}: {trial.failure}\n")
+    for step in done.steps:
+        sys.stdout.write(f"{step}\n")
+    sys.stdout.write(f"Report: {done.page}\n")
+    if not done.steps:
+        raise SystemExit(1)
+
+
+def _compare(chosen: argparse.Namespace) -> None:
+    run_ids = _run_ids(chosen.runs)
+    from components import paths
+    from flows.compare import compare
+
+    _quieten()
+    page = compare(run_ids, into=chosen.into or paths.REPORTS / "comparison")
+    sys.stdout.write(f"{(page.parent / 'leaderboard.txt').read_text()}\nReport: {page}\n")
+
+
+def _promote(chosen: argparse.Namespace) -> None:
+    run_ids = _run_ids(chosen.runs)
+    from flows.promote import promote
+
+    _quieten()
+    done = promote(run_ids)
+    sys.stdout.write(done.text)
+    if chosen.fail_on_gate:
+        done.require()
+
+
+def _push(chosen: argparse.Namespace) -> None:
+    import tempfile
+
+    from components.card import hub
+    from components.card.card import CARD
+    from components.errors import ConfigError
+    from components.tracking.registry import encoder_uri, local_copy
+
+    hub.require_name(chosen.repository)
+    run_ids = _run_ids([chosen.pushed])
+    if len(run_ids) > 1:
+        raise ConfigError(f"--run {chosen.pushed} is an experiment of {len(run_ids)} runs: name one of them")
+    say = sys.stdout.write
+    with tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
+        folder = local_copy(encoder_uri(run_ids[0]), Path(scratch) / "encoder")
+        hub.name_in_card(folder, chosen.repository)
+        if chosen.dry_run:
+            for name, size in hub.contents(folder).items():
+                say(f"{size:>12,}  {name}\n")
+            if (folder / CARD).is_file():
+                say(f"\n{(folder / CARD).read_text(encoding='utf-8')}\n")
+            say(f"dry run: nothing was sent to {hub.endpoint()}/{chosen.repository}\n")
+            return
+        done = hub.push(folder, chosen.repository, private=chosen.private, message=f"MLflow run {run_ids[0]}")
+        if CARD not in done.files:
+            say("it has no model card: an earlier version of cseflow trained it; train it again for one\n")
+    for name in done.removed:
+        say(f"removed there: {name}\n")
+    say(f"{len(done.files)} files, {sum(done.files.values()):,} bytes: {done.url}\n")
+    say(f"Load it: SentenceTransformer({chosen.repository!r})\n")
+
+
+def _run_ids(named: Sequence[str]) -> list[str]:
+    """Ids of the finished MLflow runs that the arguments RUN stand for."""
+    from components.config import load_params
+    from components.errors import ConfigError
+    from components.tracking import registry
+    from components.tracking.runs import finished_runs
+
+    model = load_params().promotion.model
+    found = []
+    for name in named:
+        if name == registry.CHAMPION:
+            champion = registry.champion(model)
+            if champion is None:
+                raise ConfigError(
+                    f"{model} has no champion yet: name a run, or promote one first (cseflow promote RUN)"
+                )
+            found.append(champion.run_id)
+        else:
+            found += finished_runs([name])
+    return list(dict.fromkeys(found))
 
 
 def _join(chosen: argparse.Namespace) -> None:

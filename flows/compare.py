@@ -5,7 +5,7 @@ from pathlib import Path
 from components import paths
 from components.config import load_params
 from components.errors import CseflowError, UnreachableError
-from components.evaluation.result import RunResult
+from components.evaluation.result import RunResult, told_apart
 from components.tracking import registry
 from components.tracking.lineage import lineage_tags
 from components.tracking.runs import load_result, log_report
@@ -82,8 +82,9 @@ def show_leaderboard(report: Path) -> None:
 
 @network_task("load results")
 def results_of(run_ids: list[str]) -> list[RunResult]:
-    """Everything that the runs have to say, from MLflow."""
-    return [load_result(run_id) for run_id in run_ids]
+    """Everything that the runs have to say, from MLflow; the name of a variant says which settings it has, where the
+    runs of it differ in some."""
+    return told_apart(load_result(run_id) for run_id in run_ids)
 
 
 champion_of = network_task("ask for the champion")(registry.champion)

@@ -14,8 +14,7 @@ from typing import Any
 from components.errors import CseflowError, DataError, UnreachableError
 from components.processes import end_with_parent
 from components.tracking import tags
-from components.tracking.delivery import STATE
-from components.tracking.journal import JOURNAL, records
+from components.tracking.journal import DELIVERY, JOURNAL, records
 from components.tracking.lineage import data_version
 from components.tracking.runs import run_url
 from components.training.names import PROGRESS
@@ -183,6 +182,6 @@ def _show(folder: Path, done: threading.Event) -> None:
 
 
 def _delivered_to(folder: Path) -> str | None:
-    state = folder / STATE
+    state = folder / DELIVERY
     found: str | None = json.loads(state.read_text())["run_id"] if state.exists() else None
     return found

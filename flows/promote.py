@@ -9,8 +9,11 @@ from uuid import UUID, uuid4
 from components.config import Params, load_params
 from components.errors import CseflowError, UnreachableError
 from components.evaluation.result import RunResult
+from components.files import written_whole
 from components.tracking import registry
+from components.tracking.runs import folders_of
 from components.tracking.tags import PROMOTED_SEEDS, REFERENCE_RUNS, UNANNOUNCED
+from components.training.names import ENCODER
 from flows.compare import champion_of, results_of
 from flows.hosted import begin, link_to_mlflow, show_markdown
 from flows.orchestration import deployed, flow, network_task, run_logger, tracked
@@ -20,6 +23,7 @@ PROMOTIONS = "cseflow-promotions"  # the global limit under which the champion c
 
 if TYPE_CHECKING:
     from components.promotion.comparison import Incomparable
+    from components.promotion.gate import Compared
     from components.promotion.pick import Contender
 
 
@@ -85,6 +89,7 @@ def promote(
 
 make_champion = network_task("promote")(registry.promote)
 verdict_of = network_task("read the champion's verdict")(registry.verdict_of)
+rewrite_file = network_task("put the verdict on the model card")(registry.rewrite_file)
 remove_tag = network_task("note that the promotion is announced")(registry.remove_tag)
 
 
@@ -103,7 +108,14 @@ def one_at_a_time() -> Iterator[None]:
 def _judged(results: list[RunResult], params: Params) -> Promotion:
     from components.promotion.gate import judge
     from components.promotion.pick import contender, winner
-    from components.promotion.verdict import already_champion, promoted_as, unmarked, verdict_markdown, verdict_text
+    from components.promotion.verdict import (
+        already_champion,
+        promoted_as,
+        unmarked,
+        verdict_card,
+        verdict_markdown,
+        verdict_text,
+    )
 
     rules = params.promotion
     name = winner(results, exclude=[params.experiment.reference])
@@ -119,6 +131,8 @@ def _judged(results: list[RunResult], params: Params) -> Promotion:
     verdict = judge(candidate, reference, rules, reference_name=reference_name, seed=params.seed)
     report, text = verdict_markdown(verdict, rules.model), verdict_text(verdict, rules.model)
     link_to_mlflow(candidate.encoder.run_id)
+    untrained = _beside_untrained(candidate, results, params) if reference_name == "champion" else {}
+    tell_on_card(candidate.encoder.run_id, verdict_card(verdict, rules.model, untrained))
     if not verdict.passed:
         return Promotion(False, None, champion.uri if champion else None, report, text)
     tags = {
@@ -130,6 +144,32 @@ def _judged(results: list[RunResult], params: Params) -> Promotion:
     announce(promoted, name)
     done = promoted_as(promoted.model, promoted.uri)
     return Promotion(True, promoted.uri, promoted.uri, f"{report}\n{done}\n", f"{text}{unmarked(done)}\n")
+
+
+def tell_on_card(run_id: str, section: str) -> None:
+    """Put the gate's verdict on the encoder's model card: in MLflow, and in the run's folder where it is here."""
+    from components.card.card import CARD, with_promotion
+
+    rewrite_file(run_id, CARD, lambda card: with_promotion(card, section))
+    for folder in folders_of(run_id):
+        path = folder / ENCODER / CARD
+        if path.is_file() and (card := with_promotion(before := path.read_text(encoding="utf-8"), section)) != before:
+            with written_whole(path) as aside:
+                aside.write_text(card, encoding="utf-8")
+
+
+def _beside_untrained(candidate: "Contender", results: list[RunResult], params: Params) -> "Compared":
+    from components.promotion.comparison import Comparisons, Incomparable
+
+    untrained = [result for result in results if result.variant == params.experiment.reference][:1]
+    gain = params.promotion.gain
+    both = Comparisons(
+        [candidate.encoder, *untrained], resamples=gain.resamples, confidence=gain.confidence, seed=params.seed
+    )
+    try:
+        return both.compare([candidate.encoder], untrained)
+    except Incomparable:
+        return {}
 
 
 def _reference(results: list[RunResult], variant: str) -> "Contender | Incomparable":

@@ -31,11 +31,13 @@ class Source(Section):
     whole archive.
     `sha256` is that of the downloaded artefact (the wheel, the archive, the file; for a folder, of its sorted
     `sha256  path` lines), or null where the hub's revision is the pin. `expansion` bounds what an archive may unpack
-    to: so many bytes for each of its own (and 64 MiB in any case); more is refused.
+    to: so many bytes for each of its own (and 64 MiB in any case); more is refused. `license`, as the hub names it
+    (apache-2.0), stands in the model card and changes no data; null takes that of the source's own card, if it has one.
     """
 
     uri: Annotated[str, Field(pattern=r"^(wheel|hf|https|file)://.+")]
     sha256: Sha256 | None = None
+    license: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.+-]{0,63}$")] | None = None
     expansion: PositiveInt = 100
 
     @property

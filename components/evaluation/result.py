@@ -1,6 +1,8 @@
 """What one finished run has to say; the currency between tracking, report and promotion."""
 
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ class RunResult:
         cosines: per STS task the cosines this encoder gives, shape (pairs,), aligned with `gold`.
         patterns: per data set the histograms of `components.evaluation.patterns`.
         validations: per kind of data set, whether the suite passed that the run relied on.
+        settings: by their keys, what it was trained and measured under, as MLflow has it.
     """
 
     variant: str
@@ -33,3 +36,35 @@ class RunResult:
     cosines: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     patterns: dict[str, Any] = field(default_factory=dict)
     validations: dict[str, bool] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+# Of runs that differ in these alone, one is another seed of the other, or the same laid out over other machines.
+_NO_DIFFERENCE = {"seed", "training.processes", "training.nodes", "training.rendezvous", "training.cache_rows"}
+_SHOWN = 3  # settings in a name
+
+
+def told_apart(results: Iterable[RunResult]) -> list[RunResult]:
+    """The runs, with what differs in the name where runs of one variant have different settings.
+
+    Such runs are no seeds of one variant: `simcse (training.learning_rate=3e-05)` stands beside
+    `simcse (training.learning_rate=1e-05)`.
+    """
+    results = list(results)
+    found: dict[str, dict[str, set[str | None]]] = {}
+    for name in {run.variant for run in results}:
+        runs = [run for run in results if run.variant == name]
+        keys = sorted({key for run in runs for key in run.settings} - _NO_DIFFERENCE)
+        values = {key: {run.settings.get(key) for run in runs} for key in keys}
+        found[name] = {key: each for key, each in values.items() if len(each) > 1}
+    return [replace(run, variant=run.variant + _difference(run, list(found[run.variant]))) for run in results]
+
+
+def _difference(run: RunResult, keys: list[str]) -> str:
+    if not keys:
+        return ""
+    told = [f"{key}={run.settings.get(key, 'unset')}" for key in keys]
+    more = ""
+    if len(told) > _SHOWN:
+        more = f", {len(told) - _SHOWN} more, {hashlib.sha256(' '.join(told).encode()).hexdigest()[:4]}"
+    return f" ({', '.join(told[:_SHOWN])}{more})"

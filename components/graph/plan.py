@@ -170,7 +170,7 @@ def _settings(name: str, item: str, params: Params, demand: Demand) -> dict[str,
     match name:
         case "fetch":
             wanted = demand.sources(params)
-            return {f"sources.{each}": params.sources[each].model_dump() for each in wanted} | {
+            return {f"sources.{each}": params.sources[each].model_dump(exclude={"license"}) for each in wanted} | {
                 "(read by)": demand.receipts(params)
             }
         case "corpus":

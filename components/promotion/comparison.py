@@ -129,6 +129,17 @@ class Comparisons:
             compared[task] = TaskComparison(*scores, bootstrap, self.confidence)
         return compared
 
+    def interval(self, runs: Sequence[RunResult]) -> dict[str, tuple[float, float]]:
+        """Two-sided interval of the mean score of `runs`, Spearman ×100: of every STS task by name, and `avg`.
+
+        Raises:
+            Incomparable: they were not measured on the same pairs, or not completely.
+        """
+        self.compare(runs, runs)
+        tails = [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
+        found = {task: np.quantile(values, tails) for task, values in self._mean(runs).resampled.items()}
+        return {task: (float(low), float(high)) for task, (low, high) in found.items()}
+
     def told_apart(self, groups: Mapping[str, Sequence[RunResult]]) -> dict[frozenset[str], bool]:
         """For every two of `groups` that can be compared, whether their STS averages differ significantly.
 

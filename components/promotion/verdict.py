@@ -38,6 +38,29 @@ def verdict_markdown(verdict: Verdict, model: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def verdict_card(verdict: Verdict, model: str, untrained: Compared) -> str:
+    """The part of a model card on its promotion: the verdict, and the figures beside champion and untrained encoder.
+
+    Args:
+        verdict: of the gate.
+        model: the registered model.
+        untrained: the candidate's encoder against the untrained one, where the verdict has the champion beside it;
+            empty where they can't be compared.
+    """
+    rulings = [
+        ["✓" if outcome.passed else "✗", plain(outcome.rule), plain(outcome.reason)] for outcome in verdict.outcomes
+    ]
+    candidate = _named([verdict.candidate.encoder])
+    parts = [
+        "## Promotion",
+        f"{_headline(verdict, model)}. {_who(verdict)}.",
+        table(["", "rule", "reason"], rulings),
+        _figures(verdict),
+        _table(untrained, candidate, "untrained encoder") if untrained else "",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
 def verdict_text(verdict: Verdict, model: str, width: int = 100) -> str:
     """The same for a terminal of `width` columns, without the figures per task."""
     out = io.StringIO()

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from components import paths
 from components.config import Params, VariantSettings, variant_settings
 from components.errors import CseflowError
+from components.evaluation.result import RunResult
 from components.graph.fresh import require_fresh
 from components.runs.specify import evaluation_paths, specify, training_paths
 from components.spec import RunSpec
@@ -18,12 +20,16 @@ from components.synthesis.report import figures
 from components.tracking import tags
 from components.tracking.delivery import Delivered, Delivery, pending
 from components.tracking.journal import Journal, records
-from components.tracking.lineage import data_version, dataset_versions, lineage_tags
+from components.tracking.lineage import data_version, dataset_versions, hardware_tags, lineage_tags
 from components.tracking.runs import BEST_STEP, find_finished
 from components.tracking.store import locked
 from components.training.names import ENCODER
 from components.training.rows import tuple_file
 from components.validation.report import report_files, require_passed
+
+if TYPE_CHECKING:
+    from components.evaluation.measure import Measured
+    from components.training.run import TrainingSummary
 
 
 @dataclass(frozen=True)
@@ -179,7 +185,48 @@ class Run:
         (scores / "patterns.json").write_text(json.dumps(measured.patterns))
         journal.artifact(scores / "predictions.parquet", "scores")
         journal.artifact(scores / "patterns.json", "scores")
+        self._write_card(trained, measured)
         journal.model(self.folder / ENCODER)
+
+    def _write_card(self, trained: "TrainingSummary", measured: "Measured") -> None:
+        from components.card.card import Facts, write_card
+
+        result = RunResult(self.variant, self.seed, "", measured.metrics, gold=measured.gold, cosines=measured.cosines)
+        told = {name: figures(tuple_file(name)) for name in self.spec.tuple_sets}
+        facts = Facts(
+            self.params,
+            self.spec,
+            result,
+            self.settings.variant.description,
+            self._baseline(),
+            trained.steps,
+            trained.best_step,
+            trained.seconds,
+            hardware_tags(),
+            {name: str(each["model"]).rpartition("/")[2] for name, each in told.items() if each},
+        )
+        write_card(self.folder / ENCODER, facts)
+
+    def _baseline(self) -> RunResult | None:
+        """What was measured of the reference under the same parameters, where a run of it lies beside this one."""
+        from components.evaluation.predictions import load_predictions
+        from components.evaluation.sts import spearman
+
+        name = self.params.experiment.reference
+        if name == self.variant:
+            return None
+        for seed in dict.fromkeys([*self.params.experiment.seeds, self.seed]):
+            try:
+                path = Run(self.params, name, seed).folder / "scores/predictions.parquet"
+                gold, cosines = load_predictions(path) if path.is_file() else ({}, {})
+            except CseflowError:  # such as views that only the reference is measured on
+                continue
+            if gold:
+                scores = {task: 100 * spearman(gold[task], cosines[task]) for task in gold}
+                metrics = {f"sts/{task}": score for task, score in scores.items()}
+                metrics["sts/avg"] = fmean(scores.values())
+                return RunResult(name, seed, "", metrics, gold=gold, cosines=cosines)
+        return None
 
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:

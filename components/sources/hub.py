@@ -5,6 +5,7 @@ sha256 a revision that names a commit is the pin; a branch is what it was at the
 """
 
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
@@ -73,18 +74,19 @@ def _refusals(uri: str) -> Iterator[None]:
         yield
     except Exception as error:  # the client lets through errors of several libraries, and changes them between versions
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise (UnreachableError if _may_pass(error) else DataError)(
+        raise (UnreachableError if is_away(error) else DataError)(
             f"{uri}: the hub did not give it ({reason}); see the uri and the network, and log in by `hf auth login` if "
             "it is gated or private"
         ) from error
 
 
-def _may_pass(error: BaseException | None) -> bool:
+def is_away(error: BaseException | None) -> bool:
     """Whether a failed connection is at the bottom of it, which the client tells as a file missing from its cache."""
-    import httpx
-
     while error is not None:
-        if isinstance(error, httpx.TransportError | ConnectionError | TimeoutError):
+        # The client's HTTP library is httpx or one of its descendants, by its version.
+        if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or any(
+            each.__name__ == "TransportError" for each in type(error).__mro__
+        ):
             return True
         error = error.__cause__ or error.__context__
     return False

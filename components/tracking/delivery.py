@@ -20,7 +20,7 @@ from components.files import written_whole
 from components.secrets import without_secrets
 from components.tracking import tags
 from components.tracking.encoder_model import log_encoder
-from components.tracking.journal import JOURNAL, Record, records
+from components.tracking.journal import DELIVERY, JOURNAL, Record, records
 from components.tracking.runs import BEST_STEP
 from components.tracking.store import (
     connect,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 log = logging.getLogger(__name__)
-STATE = "delivery.json"
 LOCK = ".delivery.lock"
 METRICS_PER_BATCH = 1000  # MLflow's limits of one request
 PARAMS_PER_BATCH = 100
@@ -436,13 +435,13 @@ def _pieces(items: list[Any], size: int) -> Iterator[list[Any]]:
 
 def _read_state(folder: Path) -> _State:
     try:
-        return _State(**json.loads((folder / STATE).read_text()))
+        return _State(**json.loads((folder / DELIVERY).read_text()))
     except FileNotFoundError:
         return _State(shown_uri())
 
 
 def _write_state(folder: Path, state: _State) -> None:
-    with written_whole(folder / STATE) as aside:
+    with written_whole(folder / DELIVERY) as aside:
         aside.write_text(json.dumps(vars(state), indent=2) + "\n")
 
 

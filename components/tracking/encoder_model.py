@@ -4,12 +4,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.errors import DataError
+from components.tracking.store import process_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -79,6 +81,27 @@ def log_encoder(client: "MlflowClient", run_id: str, folder: Path, metrics: "Seq
         client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
         client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
     return model.model_id
+
+
+def replace_file(client: "MlflowClient", run_id: str, name: str, change: Callable[[str], str]) -> None:
+    """Give the text file `name` of the run's encoder the content that `change` makes of it; nothing without either."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.models import get_model_info
+
+    model = logged_encoder(client, run_id)
+    if model is None:
+        return
+    with process_store(), tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
+        folder = str(get_model_info(f"models:/{model.model_id}").flavors["python_function"]["data"])
+        files = client.list_logged_model_artifacts(model.model_id, folder)
+        if f"{folder}/{name}" not in {entry.path for entry in files}:
+            return
+        found = Path(download_artifacts(artifact_uri=f"{model.artifact_location}/{folder}/{name}", dst_path=scratch))
+        before = found.read_text(encoding="utf-8")
+        after = change(before)
+        if after != before:
+            found.write_text(after, encoding="utf-8")
+            client.log_model_artifact(model.model_id, str(found), folder)
 
 
 def _save(folder: Path, into: Path, description: "Model") -> None:

@@ -20,6 +20,7 @@ from components.files import cut_torn_line
 from components.secrets import without_secrets
 
 JOURNAL = "journal.jsonl"
+DELIVERY = "delivery.json"  # beside it: how far it is in MLflow
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 Record = dict[str, Any]
 _SYNC_SECONDS = 5.0  # metric points younger than this may be lost with the power, never with the process

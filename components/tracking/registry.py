@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from components.errors import CseflowError
 from components.files import folder_written_whole
 from components.tracking import tags as names
-from components.tracking.encoder_model import logged_encoder
+from components.tracking.encoder_model import logged_encoder, replace_file
 from components.tracking.runs import PREDICTIONS
 from components.tracking.store import connect, foreseen, process_store, registry_uri, tracking_uri
 from components.tracking.tags import SUCCEEDS
@@ -102,6 +103,17 @@ def promote(model: str, run_id: str, *, report_markdown: str, tags: dict[str, st
         return _encoder(client, model, version)
 
 
+def rewrite_file(run_id: str, name: str, change: Callable[[str], str]) -> None:
+    """Give the text file `name` of the run's encoder in MLflow the content that `change` makes of it, if it is there.
+
+    Raises:
+        CseflowError: there is no such run, or no server answers.
+    """
+    client = connect()
+    with foreseen():
+        replace_file(client, run_id, name, change)
+
+
 def verdict_of(encoder: RegisteredEncoder) -> str | None:
     """The report with which the encoder was promoted; None where the gate did not promote it."""
     from mlflow.exceptions import MlflowException
@@ -191,6 +203,17 @@ def local_copy(uri: str, into: Path | str) -> Path:
     return into
 
 
+def encoder_uri(run_id: str) -> str:
+    """Where the encoder of an MLflow run is, for `local_copy`.
+
+    Raises:
+        CseflowError: the run has none.
+    """
+    client = connect()
+    with foreseen():
+        return f"models:/{_ready(client, run_id).model_id}"
+
+
 def _files_gone(uri: str) -> CseflowError:
     return CseflowError(
         f"the files of {uri} are gone from MLflow's artifacts: name another version, go back with cseflow rollback, or "
@@ -212,10 +235,9 @@ def _has_files(uri: str) -> bool:
     return any(entry.path.endswith("MLmodel") for entry in found)
 
 
-def _version_of(client: "MlflowClient", model: str, run_id: str) -> "tuple[str, LoggedModel]":
-    """The version of `model` that holds the run's encoder, registered if it isn't yet."""
+def _ready(client: "MlflowClient", run_id: str) -> "LoggedModel":
+    """The encoder that the run has logged."""
     from mlflow.entities import LoggedModelStatus
-    from mlflow.exceptions import MlflowException
 
     logged = logged_encoder(client, run_id)
     if logged is None or logged.status != LoggedModelStatus.READY:
@@ -223,6 +245,14 @@ def _version_of(client: "MlflowClient", model: str, run_id: str) -> "tuple[str, 
             f"MLflow run {run_id} has no encoder: deliver its journal (cseflow deliver), or train it again "
             "(cseflow experiment --force)"
         )
+    return logged
+
+
+def _version_of(client: "MlflowClient", model: str, run_id: str) -> "tuple[str, LoggedModel]":
+    """The version of `model` that holds the run's encoder, registered if it isn't yet."""
+    from mlflow.exceptions import MlflowException
+
+    logged = _ready(client, run_id)
     try:
         client.create_registered_model(model)
     except MlflowException as error:

@@ -2,12 +2,16 @@
 
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components import paths
+from components.errors import CseflowError
 from components.evaluation.predictions import Scores, load_predictions
 from components.evaluation.result import RunResult
 from components.tracking import tags
+from components.tracking.journal import DELIVERY
 from components.tracking.store import connect, foreseen, is_server, require_active, tracking_uri
 
 if TYPE_CHECKING:
@@ -36,6 +40,69 @@ def find_finished(experiment: str, fingerprint: str) -> str | None:
         wanted = f"tags.`{tags.FINGERPRINT}` = '{fingerprint}' AND attributes.status = 'FINISHED'"
         runs = client.search_runs([found.experiment_id], wanted, max_results=1, order_by=["attributes.start_time DESC"])
     return runs[0].info.run_id if runs else None
+
+
+def finished_runs(named: Iterable[str]) -> list[str]:
+    """Ids of the finished MLflow runs that `named` stands for: by id, by folder in runs/, or by an experiment of them.
+
+    Raises:
+        CseflowError: one is no run, is not in MLflow, or has not finished.
+    """
+    client = connect()
+    found: dict[str, None] = {}
+    for name in named:
+        run_id = _delivered_as(Path(name)) if Path(name).is_dir() else name
+        with foreseen():
+            run = _run(client, run_id)
+            if run is None:
+                raise CseflowError(f"MLflow has no run {run_id!r}: name runs by their MLflow ids or folders in runs/")
+            if run.data.tags.get(tags.KIND, "run") == "run":
+                runs = [run]
+            else:
+                parts = f"tags.`{tags.PARENT}` = '{run_id}' AND attributes.status = 'FINISHED'"
+                runs = client.search_runs([run.info.experiment_id], parts, order_by=["attributes.start_time"])
+        for each in runs:
+            if each.info.status != "FINISHED":
+                raise CseflowError(
+                    f"MLflow run {each.info.run_id} is {each.info.status}, not FINISHED: run the same training again "
+                    "to go on with it, or leave it out"
+                )
+            found[each.info.run_id] = None
+        if not runs:
+            raise CseflowError(f"MLflow run {run_id} holds no finished runs")
+    return list(found)
+
+
+def folders_of(run_id: str, runs: Path = paths.RUNS) -> list[Path]:
+    """The folders in `runs` whose journal was sent to the MLflow run."""
+    return [state.parent for state in sorted(runs.glob(f"*/{DELIVERY}")) if _sent_to(state.parent) == run_id]
+
+
+def _sent_to(folder: Path) -> str | None:
+    try:
+        run_id = json.loads((folder / DELIVERY).read_text(encoding="utf-8"))["run_id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return run_id if isinstance(run_id, str) else None
+
+
+def _delivered_as(folder: Path) -> str:
+    """The id of the MLflow run that the journal in `folder` was sent to."""
+    run_id = _sent_to(folder)
+    if run_id is None:
+        raise CseflowError(f"{folder} is no run that MLflow has: name a folder in runs/, or run cseflow deliver first")
+    return run_id
+
+
+def _run(client: "MlflowClient", run_id: str) -> "Run | None":
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
 
 
 def load_result(run_id: str) -> RunResult:
@@ -115,4 +182,5 @@ def _result(client: "MlflowClient", run: "Run") -> RunResult:
             for key, value in own.items()
             if key.startswith(tags.VALIDATION)
         },
+        settings=run.data.params,
     )

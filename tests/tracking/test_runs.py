@@ -9,7 +9,7 @@ from components.evaluation.predictions import save_predictions
 from components.tracking import tags
 from components.tracking.delivery import deliver
 from components.tracking.journal import Journal
-from components.tracking.runs import BEST_STEP, find_finished, load_result, log_report, run_url
+from components.tracking.runs import BEST_STEP, find_finished, finished_runs, load_result, log_report, run_url
 from components.tracking.store import connect
 
 GOLD = {"STSB": np.array([0.0, 2.5, 5.0])}
@@ -102,3 +102,27 @@ def test_the_report_lies_in_the_run(mlflow_store: str, tmp_path: Path) -> None:
 
 def test_a_run_in_a_file_has_no_page(mlflow_store: str, tmp_path: Path) -> None:
     assert run_url(finished(tmp_path / "a")) is None
+
+
+def test_runs_are_named_by_id_by_folder_or_by_their_experiment(mlflow_store: str, tmp_path: Path) -> None:
+    with Journal(tmp_path / "parent") as journal:
+        journal.start("an experiment", "test", tags={tags.KIND: "experiment"})
+        journal.finish()
+    parent = str(deliver(tmp_path / "parent").run_id)
+    first = finished(tmp_path / "a", parent=tmp_path / "parent")
+    second = finished(tmp_path / "b", parent=tmp_path / "parent")
+    assert finished_runs([second, str(tmp_path / "a")]) == [second, first]
+    assert finished_runs([parent]) == [first, second]
+
+
+def test_what_is_no_finished_run_is_named(mlflow_store: str, tmp_path: Path) -> None:
+    with Journal(tmp_path / "going") as journal:
+        journal.start("going on", "test")
+    going = str(deliver(tmp_path / "going").run_id)
+    for name, said in (
+        ("0" * 32, "MLflow has no run '0+': name runs by"),
+        (str(tmp_path), "is no run that MLflow has"),
+        (going, "is RUNNING, not FINISHED"),
+    ):
+        with pytest.raises(CseflowError, match=said):
+            finished_runs([name])
