@@ -192,6 +192,6 @@ def _open_parent(runs: list[Run]) -> tuple[Path, bool]:
 
 
 def seeds_of(params: Params, variant: str, seeds: list[int] | None) -> list[int]:
-    """The seeds to run a variant with; one that is not trained comes out the same with any."""
-    wanted = seeds or params.experiment.seeds
+    """The seeds to run a variant with, each once; one that is not trained comes out the same with any."""
+    wanted = list(dict.fromkeys(seeds or params.experiment.seeds))
     return wanted if variant_settings(params, variant).variant.objective else wanted[:1]

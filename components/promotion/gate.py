@@ -137,6 +137,12 @@ class _Case:
     def check(self) -> None:
         if len({run.variant for run in (self.candidate.encoder, *self.candidate.seeds)}) > 1:
             raise Incomparable("the candidate's runs are of several variants")
+        seeds = [run.seed for run in self.candidate.seeds]
+        if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+            raise Incomparable(
+                f"several of the candidate's runs are of seed {', '.join(map(str, twice))}, which would count as seeds "
+                "that differ: name one run of each"
+            )
 
     def value(self, metric: str) -> float:
         self.check()

@@ -101,7 +101,7 @@ CLASSES = {
 @pytest.fixture(scope="module")
 def hub(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     corpus, others, more = sentences(400, 0), sentences(80, 7), sentences(80, 11)
-    triplets = zip(corpus, others, more, strict=False)
+    triplets = zip(sentences(300, 17), sentences(300, 19), sentences(300, 23), strict=True)
     nli = "sent0,sent1,hard_neg\n" + "".join(f"{a},{a} {b},{c}\n" for a, b, c in triplets)
     graded = [
         {"sentence": a, "5": f"{b} {a}", "4": f"{a} {c}", "3": c, "2": "", "split": "aigen"}

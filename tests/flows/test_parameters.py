@@ -6,7 +6,9 @@ import sys
 
 from prefect.utilities.callables import parameter_schema
 
+from components.config import load_params
 from components.config.training import Training
+from flows.experiment import seeds_of
 from flows.parameters import TrainingOverrides
 from flows.train import train
 from tests.project import REPOSITORY
@@ -23,6 +25,10 @@ def test_overrides_keep_the_bounds_of_the_section() -> None:
 
 def test_nothing_overridden_is_nothing_replaced() -> None:
     assert TrainingOverrides(batch_size=4).model_dump(exclude_unset=True) == {"batch_size": 4}
+
+
+def test_a_seed_that_is_named_twice_runs_once() -> None:
+    assert seeds_of(load_params(REPOSITORY / "params.yaml"), "simcse", [1, 0, 1]) == [1, 0]
 
 
 def test_every_parameter_is_described() -> None:

@@ -120,6 +120,7 @@ def broken(result: RunResult) -> RunResult:
     [
         pytest.param(BETTER, [], 2, id="no reference"),
         pytest.param([BETTER[0], run("esimcse", 1.0)], WORSE, 5, id="several variants"),
+        pytest.param([BETTER[0], replace(BETTER[0], run_id="again")], WORSE, 5, id="one seed twice"),
         pytest.param([without(BETTER[0], "sts/STSB")], WORSE, 4, id="missing metric"),
         pytest.param([without(BETTER[0], "sts/STSB", math.nan)], WORSE, 4, id="NaN metric"),
         pytest.param([without(BETTER[0], "sts/avg", 99.0)], WORSE, 2, id="average not that of the cosines"),

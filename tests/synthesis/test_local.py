@@ -15,7 +15,7 @@ from components.config.synthesis import Sampling
 from components.errors import BackendError, DataError
 from components.synthesis.backends import Answer, Request
 from components.synthesis.backends.local.backend import LocalBackend
-from components.synthesis.backends.local.packed import pack
+from components.synthesis.backends.local.packed import PackedLinear, pack
 from tests.synthesis.tiny_llm import as_folder
 
 pytestmark = pytest.mark.slow
@@ -213,6 +213,19 @@ def test_packed_layers_give_what_plain_ones_give(shape: tuple[int, ...]) -> None
     inputs = torch.randn(shape, generator=torch.Generator().manual_seed(0)).bfloat16()
     with torch.inference_mode():
         torch.testing.assert_close(packed(inputs), plain(inputs), rtol=2**-6, atol=2**-6)  # some bfloat16 roundings
+
+
+def test_a_torch_that_packs_no_weights_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AttributeError("no such operator")
+
+    monkeypatch.setattr(PackedLinear, "__init__", refuse)
+    model = torch.nn.Sequential(torch.nn.Linear(8, 8)).bfloat16()
+    pack(model, rows=7)
+    assert type(model[0]) is torch.nn.Linear
+    assert "packs no weights (no such operator): the local LLM writes more slowly" in caplog.text
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
