@@ -82,8 +82,10 @@ def show_leaderboard(report: Path) -> None:
 
 @network_task("load results")
 def results_of(run_ids: list[str]) -> list[RunResult]:
-    """Everything that the runs have to say, from MLflow; one that is named twice counts once. The name of a variant says
-    which settings it has, where the runs of it differ in some."""
+    """Everything that the runs have to say, from MLflow; one that is named twice counts once.
+
+    The name of a variant says which settings it has, where the runs of it differ in some.
+    """
     return told_apart(load_result(run_id) for run_id in dict.fromkeys(run_ids))
 
 
