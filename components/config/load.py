@@ -53,6 +53,8 @@ class Params(Section):
     def _names_exist(self) -> Self:
         for name, tuples in self.sets.items():
             self._check_source(f"sets.{name}.source", tuples.source)
+            if tuples.mine is not None:
+                self._check_source(f"sets.{name}.mine.encoder", tuples.mine.encoder)
         for name, variant in self.variants.items():
             for place, part in enumerate(variant.data):
                 self._check_part(f"variants.{name}.data.{place}", part)

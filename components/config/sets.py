@@ -1,10 +1,10 @@
 """Section `sets`: pairs and tuples that others made, or your own, in files and columns of their own."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
-from components.config.base import Section
+from components.config.base import Section, Share
 from components.config.tables import Place, Table
 
 
@@ -47,23 +47,55 @@ class Score(Section):
     minimum: float
 
 
+class Mining(Section):
+    """Hard negatives that are found among the positives of other anchors, by a frozen encoder.
+
+    `encoder` is an entry of `sources`, a sentence-transformers folder. Candidates are ranked by their cosine with the
+    anchor; those from the first to before the second of `ranks` are taken into account, 0 being the nearest: a first
+    rank above 0 passes over the likeliest false negatives. `margin`, a share of the positive's cosine, and `maximum`, a
+    cosine, leave out more of them. `count` negatives are taken of what is left, the nearest or at random.
+    """
+
+    encoder: str
+    count: PositiveInt = 1
+    ranks: Annotated[list[NonNegativeInt], Field(min_length=2, max_length=2)] = [0, 50]
+    margin: Share | None = None
+    maximum: Annotated[float, Field(ge=-1, le=1)] | None = None
+    sample: Literal["top", "random"] = "top"
+
+    @model_validator(mode="after")
+    def _enough(self) -> Self:
+        least, most = self.ranks
+        if most - least < self.count:
+            raise ValueError(f"ranks: from {least} to before {most} there are no {self.count} candidates")
+        return self
+
+
 class TupleSet(Table):
     """A set that a variant takes as `sets/<name>`, from a table of its source.
 
     `unique` takes each anchor once, the last row that has it, and no row in which a text stands twice, case and white
     space aside. `leaks: drop` leaves out each row with a text that is a sentence of an evaluation task, of section
-    `evaluation`; `keep` takes a published set as it is.
+    `evaluation`; `keep` takes a published set as it is. `mine` adds the columns negative_1, negative_2, ….
     """
 
     columns: Columns
     score: Score | None = None
     unique: bool = True
     leaks: Literal["drop", "keep"] = "drop"
+    mine: Mining | None = None
+
+    @model_validator(mode="after")
+    def _minable(self) -> Self:
+        if self.mine is not None and (self.columns.positive is None or self.columns.negatives):
+            raise ValueError("mine: it takes pairs of anchor and positive, without negatives of their own")
+        return self
 
     @property
     def roles(self) -> list[str]:
         """The columns of the set that is made, the anchor's first."""
-        return list(self.columns.roles)
+        mined = self.mine.count if self.mine else 0
+        return [*self.columns.roles, *(f"negative_{k}" for k in range(1, mined + 1))]
 
     @property
     def places(self) -> list[Place]:

@@ -104,10 +104,17 @@ class Demand:
             "corpus": ["corpus"],
             "sts": sorted(set(params.evaluation.sts.values())),
             "nli": [NLI_SOURCE] if self.nli else [],
-            "sets": sorted({*(params.sets[name].source for name in self.sets), *self.held_against(params).values()}),
+            "sets": sorted({*self._of_sets(params), *self.held_against(params).values()}),
             "synthesize": sorted({*llm, *cosine}) if self.tuples else [],
             "views": sorted(self.views),
         }
+
+    def _of_sets(self, params: Params) -> Iterator[str]:
+        """The sources of sets, and of the encoders that mine their negatives."""
+        for tuples in (params.sets[name] for name in self.sets):
+            yield tuples.source
+            if tuples.mine is not None:
+                yield tuples.mine.encoder
 
     def held_against(self, params: Params) -> dict[str, str]:
         """The transfer tasks whose sentences are kept out of sets, and their sources."""
@@ -180,7 +187,9 @@ def _settings(name: str, item: str, params: Params, demand: Demand) -> dict[str,
         case "nli":
             return {"sources": [NLI_SOURCE]} if demand.nli else None
         case "sets":
-            sets = {f"sets.{each}": params.sets[each].model_dump() for each in demand.sets}
+            sets: dict[str, Any] = {f"sets.{each}": params.sets[each].model_dump() for each in demand.sets}
+            if any(params.sets[each].mine for each in demand.sets):
+                sets["seed"] = params.seed
             return sets | _leaves("evaluation.transfer", demand.held_against(params)) or None
         case "synthesize":
             return _of_synthesis(item, params) if item in demand.tuples else None

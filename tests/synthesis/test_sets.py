@@ -213,6 +213,8 @@ def test_what_cannot_be_read_is_one_sentence(
         ({"columns": {"anchor": "a"}, "header": False}, "number its columns from 1"),
         ({"columns": {"anchor": 1}, "where": {"b": 1}}, "no names to choose rows by"),
         ({"columns": {"anchor": "a"}, "file": "b.csv", "split": "train"}, "leave one of them out"),
+        ({"columns": {"anchor": "a"}, "mine": {"encoder": "e"}}, "pairs of anchor and positive"),
+        ({"columns": PAIR, "mine": {"encoder": "e", "ranks": [2, 3], "count": 2}}, "no 2 candidates"),
     ],
 )
 def test_entries_that_contradict_themselves_are_refused(entry: dict[str, Any], told: str) -> None:
