@@ -81,7 +81,7 @@ SIMCSE = 'sent0,sent1,hard_neg\n"One, two.",Two.,None.\n'
             id="NGCSE",
         ),
         pytest.param(
-            "sync_partial_nli.csv",
+            "train.csv",
             SIMCSE,
             {"columns": {"anchor": "sent0", "positive": "sent1", "negative": "hard_neg"}},
             [("One, two.", "Two.", "None.")],
