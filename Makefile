@@ -13,7 +13,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 # One process more than there are cores, since many tests wait for servers.
 PARALLEL := --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
-.PHONY: help run test test-fast campaign up down status bench check format lock clean
+.PHONY: help run test test-fast campaign up down status bench docs check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,10 @@ campaign: $(VENV)/test.stamp ## kill every long command at random moments and co
 bench: $(VENV)/bench.stamp ## measure cseflow against its peers; results in benchmarks/results and docs/performance.md
 	python -m components.sources corpus encoder llm
 	python -m benchmarks
+
+docs: $(VENV)/test.stamp ## build the documentation as a site into .state/site; a broken link or anchor fails
+	python -m components.config.reference > docs/configuration.md
+	NO_MKDOCS_2_WARNING=1 python -m mkdocs build --strict
 
 check: $(VENV)/test.stamp ## lint, format check and types
 	ruff check .

@@ -4,6 +4,7 @@ Seconds of processor time, so that other work on the machine counts little. Run 
 OMP_NUM_THREADS=1.
 """
 
+import argparse
 import os
 import resource
 import sys
@@ -34,6 +35,7 @@ ROWS, BATCH, STEPS = 200_000, 64, 4
 
 
 def main() -> None:
+    argparse.ArgumentParser(prog="python -m benchmarks.rates", description=__doc__).parse_args()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     params = load_params()
     with tempfile.TemporaryDirectory(prefix="cseflow-") as scratch:
