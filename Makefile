@@ -13,10 +13,12 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 # One process more than there are cores, since many tests wait for servers.
 PARALLEL := --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
-.PHONY: help run test test-fast campaign up down status bench docs check format lock clean
+.PHONY: help install run test test-fast campaign up down status bench docs check format lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(VENV)/run.stamp ## make the environment in .venv, and nothing else
 
 run: $(VENV)/run.stamp ## from a clean clone to a promoted encoder: data, training, comparison, gate
 	dvc repro

@@ -9,6 +9,7 @@ import runpy
 import shlex
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def _commands() -> Iterator[Any]:
     """Every command line of the pages that runs something of ours."""
     seen: dict[str, str] = {}
     for page in PAGES:
-        text = page.read_text()
+        text = re.sub(r"\\\n *", " ", page.read_text())
         lines = [line for language, block in FENCE.findall(text) if language == "sh" for line in block.splitlines()]
         lines += CODE.findall(FENCE.sub("", text))
         for line in lines:
@@ -109,19 +110,16 @@ def test_a_command_of_the_pages_is_one(words: list[str], parse_alone: None, monk
             main([*arguments, *(["--help"] if bare else [])])
 
 
-def _settings() -> Iterator[Any]:
-    for page in PAGES:
-        for number, (language, block) in enumerate(FENCE.findall(page.read_text()), 1):
-            if language == "yaml":
-                yield pytest.param(block, id=f"{page.name}, block {number}")
-
-
-@pytest.mark.parametrize("block", _settings())
-def test_keys_that_a_page_shows_are_taken(block: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_keys_that_a_page_shows_are_taken(page: Path, tmp_path: Path) -> None:
+    """Each block of YAML lies over those above it, as profiles do."""
     shutil.copy(REPOSITORY / "params.yaml", tmp_path)
     shutil.copytree(REPOSITORY / "profiles", tmp_path / "profiles")
-    (tmp_path / "profiles/shown.yaml").write_text(block)
-    load_params(tmp_path / "params.yaml", profile="shown")
+    blocks = [textwrap.dedent(block) for language, block in FENCE.findall(page.read_text()) if language == "yaml"]
+    for number, block in enumerate(blocks):
+        base = f"base: shown-{number - 1}\n" if number else ""
+        (tmp_path / f"profiles/shown-{number}.yaml").write_text(base + block)
+        load_params(tmp_path / "params.yaml", profile=f"shown-{number}")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
