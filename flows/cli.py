@@ -124,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
         default="fp32",
         help="bf16 is faster where the processor multiplies it natively, and can move a score by a tenth of a point",
     )
+    evaluate.add_argument(
+        "--classifier",
+        choices=("adam", "sklearn"),
+        default="adam",
+        help="of the transfer tasks, SentEval's: adam, as in the papers' tables, or sklearn",
+    )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the scores there too")
     evaluate.set_defaults(run=_evaluate)
 
@@ -370,7 +376,7 @@ def _evaluate(chosen: argparse.Namespace) -> None:
             from components.tracking.registry import local_copy
 
             model = str(local_copy(model, folder))
-        run(model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision)
+        run(model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision, chosen.classifier)
 
 
 def _rollback(chosen: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from components import paths
-from components.config.evaluation import StsTask, TransferTask
+from components.config.evaluation import Classifier, StsTask, TransferTask
 from components.errors import ConfigError, CseflowError, DataError
 from components.evaluation.embed import Encode, Precision, encoder_of
 from components.evaluation.sts import evaluate_sts
@@ -33,18 +33,21 @@ def run(
     senteval: Path | None = None,
     json_path: Path | None = None,
     precision: Precision = "fp32",
+    classifier: Classifier = "adam",
 ) -> dict[str, float]:
     """Load `model`, score it, print a table, and write the scores to `json_path` if given; see `evaluate_model`.
 
     Args:
         model: a sentence-transformers folder, or the id of a model on the hub.
         precision: as `encoder_of` has it.
+        classifier: of the transfer tasks, as `evaluate_transfer` has it.
 
     Raises:
         CseflowError: the model can't be loaded, a task is unknown, or its data are not at hand.
     """
     available = find_tasks(tasks, senteval)
-    scores = evaluate_model(encoder_of(load_model(model), precision=precision), list(available), senteval)
+    encode = encoder_of(load_model(model), precision=precision)
+    scores = evaluate_model(encode, list(available), senteval, classifier=classifier)
     if json_path is not None:
         with written_whole(json_path) as aside:
             aside.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -53,7 +56,12 @@ def run(
 
 
 def evaluate_model(
-    encode: Encode, tasks: Sequence[str] | None = None, senteval: Path | None = None, *, seed: int = SEED
+    encode: Encode,
+    tasks: Sequence[str] | None = None,
+    senteval: Path | None = None,
+    *,
+    classifier: Classifier = "adam",
+    seed: int = SEED,
 ) -> dict[str, float]:
     """Score ×100 of each task, `avg` over the STS tasks, and `transfer_avg` over the transfer tasks, if there are any.
 
@@ -61,7 +69,7 @@ def evaluate_model(
         tasks: of STS12 … STS16, STSB, SICKR (Spearman ×100) and MR, CR, SUBJ, MPQA, SST2, TREC, MRPC (accuracy ×100);
             None takes all whose data are found.
         senteval: folder in SentEval's layout; it comes before data/sts, which holds what `dvc repro` made.
-        seed: of the transfer tasks' folds and classifiers.
+        classifier, seed: of the transfer tasks, as `evaluate_transfer` has them.
 
     Raises:
         ConfigError: an unknown task.
@@ -70,7 +78,8 @@ def evaluate_model(
     found = find_tasks(tasks, senteval)
     sts = {task: _load_sts(task, place) for task, place in found.items() if task in STS_TASKS}
     transfer = {task: place for task, place in found.items() if task in TRANSFER_TASKS}
-    return (evaluate_sts(encode, sts).scores if sts else {}) | evaluate_transfer(encode, transfer, seed=seed)
+    scores = evaluate_sts(encode, sts).scores if sts else {}
+    return scores | evaluate_transfer(encode, transfer, classifier=classifier, seed=seed)
 
 
 def find_tasks(tasks: Sequence[str] | None = None, senteval: Path | None = None) -> dict[str, Path]:

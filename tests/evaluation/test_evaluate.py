@@ -3,16 +3,19 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components.errors import ConfigError, CseflowError, DataError
 from components.evaluation.evaluate import evaluate_model, find_tasks, run
+from components.evaluation.transfer import evaluate_transfer
 from tests.evaluation.toys import hashed
 
 
 @pytest.fixture
 def senteval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """STS12 and CR; the working folder holds no data/sts."""
+    """STS12 and CR, with few folds; the working folder holds no data/sts."""
+    monkeypatch.setattr("components.evaluation.transfer.FOLDS", 3)
     monkeypatch.chdir(tmp_path)
     sts, reviews = tmp_path / "senteval" / "STS" / "STS12-en-test", tmp_path / "senteval" / "CR"
     sts.mkdir(parents=True)
@@ -32,6 +35,12 @@ def test_all_tasks_that_are_found_are_scored(senteval: Path) -> None:
 def test_what_is_asked_for_and_absent_says_where_it_was_looked_for(senteval: Path) -> None:
     with pytest.raises(DataError, match=r"no data for STS13; looked in .*senteval .* and data/sts"):
         evaluate_model(hashed, ["STS12", "STS13"], senteval)
+
+
+def test_transfer_tasks_are_scored_by_the_classifier_that_is_asked_for(senteval: Path) -> None:
+    noise = np.random.default_rng(0).normal(size=(48, 6)).astype(np.float32)
+    scores = evaluate_model(lambda texts: noise[: len(texts)], ["CR"], senteval, classifier="sklearn")
+    assert scores == evaluate_transfer(lambda texts: noise[: len(texts)], {"CR": senteval}, classifier="sklearn")
 
 
 def test_an_unknown_task_is_corrected(senteval: Path) -> None:
