@@ -79,8 +79,8 @@ class ContrastiveModel(nn.Module):
         embeddings = self._embedded(tokens, self.encoder)
         if undropped is not None:
             embeddings = torch.cat([embeddings, self._embedded(undropped, self._undropped)])
-        if reference is not None:
-            embeddings = torch.cat([embeddings, reference.to(embeddings.dtype)], dim=1)
+        if reference is not None:  # whose float32 stays, in half precision too
+            embeddings = torch.cat([embeddings, reference], dim=1)
         everyone, places = whole_batch(embeddings, roles, self._roles)
         hard = [places.pop(role) for role in self._hard_anchors if role in places]
         by_role = {role: everyone[rows] for role, rows in places.items()}
@@ -94,7 +94,7 @@ class ContrastiveModel(nn.Module):
             with torch.no_grad():
                 anchors = self._momentum_embeddings(select_rows(tokens, roles["anchor"]))
                 if reference is not None:
-                    anchors = torch.cat([anchors, reference[roles["anchor"]].to(anchors.dtype)], dim=1)
+                    anchors = torch.cat([anchors, reference[roles["anchor"]]], dim=1)
                 self.momentum.enqueue(in_turn(anchors))
         if negatives:
             by_role["negatives"] = torch.cat(negatives)

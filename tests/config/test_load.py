@@ -126,13 +126,40 @@ MISTAKES = {
         set_at("variants", "ngcse-sts", "data", 1, "set", to="sets/mine"),
         r"variants.ngcse-sts.data.1.set: no set named 'sets/mine'",
     ),
-    "set without a positive": (
+    "set without an anchor": (
         set_at("sets", "mine", to={"source": "stsb", "columns": {"positive": "a"}}),
         r"sets.mine.columns.anchor: field required",
     ),
     "set of an unknown source": (
         set_at("sets", "mine", to={"source": "stbs", "columns": {"anchor": "a", "positive": "b"}}),
         r"sets.mine.source: no source named 'stbs' \(did you mean 'stsb'\?\)",
+    ),
+    "set mined by an unknown source": (
+        set_at(
+            "sets",
+            "mine",
+            to={"source": "stsb", "columns": {"anchor": "a", "positive": "b"}, "mine": {"encoder": "encodr"}},
+        ),
+        r"sets.mine.mine.encoder: no source named 'encodr' \(did you mean 'encoder'\?\)",
+    ),
+    "several negatives that a set lacks": (
+        set_at(
+            "variants",
+            "simcse-sup",
+            "data",
+            0,
+            "roles",
+            to={"anchor": "anchor", "positive": "positive", "negatives": ["negative", "negative_2"]},
+        ),
+        r"variants.simcse-sup.data.0.roles.negatives: no column of tuples/nli named 'negative_2'",
+    ),
+    "negatives told twice": (
+        set_at("variants", "simcse-sup", "data", 0, "roles", "negatives", to=["negative"]),
+        r"variants.simcse-sup.data.0.roles: negative and negatives are two ways",
+    ),
+    "unknown reference of false negatives": (
+        set_at("variants", "simcse", "false_negatives", to={"reference": "guide"}),
+        r"variants.simcse.false_negatives.reference: no source named 'guide'",
     ),
     "unknown tuples": (
         set_at("variants", "ngcse-sts", "data", 1, "set", to="tuples/stss"),

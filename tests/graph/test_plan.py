@@ -90,3 +90,30 @@ def test_a_set_of_others_is_made_for_the_variants_that_train_on_it(folder: Path)
     assert Demand.of(params).sets == ("mine",)
     assert Demand.of(params).receipts(params)["sets"] == ["pairs"]
     assert list(plans(params)["sets"]) == ["sets.mine"]
+
+
+def test_the_encoders_that_mine_negatives_and_tell_false_ones_are_fetched(folder: Path) -> None:
+    for source in ("pairs", "miner", "guide"):
+        change(folder, f"sources.{source}", FILE)
+    mine = {"source": "pairs", "columns": {"anchor": "q", "positive": "a"}, "mine": {"encoder": "miner", "count": 2}}
+    change(folder, "sets", {"mine": mine})
+    roles = {"anchor": "anchor", "positive": "positive", "negatives": ["negative_1", "negative_2"]}
+    own = {"description": "pairs", "data": [{"set": "sets/mine", "roles": roles}], "objective": [{"term": "info_nce"}]}
+    change(folder, "variants.own", own | {"false_negatives": {"reference": "guide"}})
+    demand = Demand.of(params := change(folder, "experiment.variants", ["own"]))
+    assert demand.receipts(params)["sets"] == ["miner", "pairs"]
+    assert {"miner", "guide"} <= set(demand.sources(params))
+    assert list(plans(params)["sets"]) == ["sets.mine", "seed"]
+
+
+def test_the_transfer_tasks_are_held_out_of_sets_unless_a_set_keeps_them(folder: Path) -> None:
+    for source in ("pairs", "senteval"):
+        change(folder, f"sources.{source}", FILE)
+    change(folder, "evaluation.transfer", {"MR": "senteval"})
+    data = [{"set": "sets/mine", "roles": {"anchor": "anchor", "positive": "positive"}}]
+    mine = {"source": "pairs", "columns": {"anchor": "q", "positive": "a"}}
+    for leaks, held in (("drop", ["pairs", "senteval"]), ("keep", ["pairs"])):
+        change(folder, "sets", {"mine": mine | {"leaks": leaks}})
+        change(folder, "variants.own", {"description": "pairs", "data": data, "objective": [{"term": "info_nce"}]})
+        params = change(folder, "experiment.variants", ["own"])
+        assert Demand.of(params).receipts(params)["sets"] == held

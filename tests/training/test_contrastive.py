@@ -17,6 +17,7 @@ from components.config.variants import Term, Variant
 from components.encoder.batch import token_batch
 from components.encoder.model import SentenceEncoder
 from components.encoder.templates import Template, TokenIds
+from components.objectives import false_negatives
 from components.training.collate import Batch, Collator
 from components.training.model import ContrastiveModel
 from components.training.plan import batch_plan
@@ -337,3 +338,20 @@ def test_false_negatives_are_left_out_among_positives_hard_negatives_and_queue(m
         total -= math.log(exponentials[0] / sum(exponentials))
     assert left_out > 0
     assert found[1] == pytest.approx(total / len(anchors), rel=1e-6)
+
+
+def test_the_reference_keeps_its_digits_in_half_precision(miniature: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run("simcse", lambda entry: entry.update(false_negatives={"reference": "encoder"}))
+    seen = np.random.default_rng(0).normal(size=(BATCH, 3)).astype(np.float32)
+    batch = Collator(run.parts, run.encoder, references=[lambda rows: {"identity": seen[: len(rows)]}])(run.pairs[0])
+    model = ContrastiveModel(run.encoder.float(), run.settings.variant, BATCH, reference_dim=3).eval()
+    given: list[torch.Tensor] = []
+
+    def told(anchor: torch.Tensor, positive: torch.Tensor, *more: Any, **options: Any) -> torch.Tensor:
+        given.append(anchor)
+        return false_negatives(anchor, positive, *more, **options)
+
+    monkeypatch.setattr("components.training.model.false_negatives", told)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model(**batch)
+    np.testing.assert_array_equal(given[0].numpy(), seen)
