@@ -32,6 +32,7 @@ class BackendError(CseflowError):
     """An LLM can't be had, or answers no more."""
 
 
+BEGIN = "change to a project's folder, or begin one: clone the repository of cseflow and run `make install` in it"
 INTERRUPTED = "interrupted: what was finished is kept; run the same command again to go on\n"
 
 

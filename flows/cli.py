@@ -36,7 +36,9 @@ class _Version(argparse.Action):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="cseflow", description="Train, measure, compare and promote sentence encoders."
+        prog="cseflow",
+        description="Train, measure, compare and promote sentence encoders.",
+        epilog="Commands run in a project's folder: a clone of cseflow's repository, which holds params.yaml.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -388,6 +390,9 @@ def _rollback(chosen: argparse.Namespace) -> None:
 
 
 def _deliver(chosen: argparse.Namespace) -> None:
+    from components.config.load import require_project
+
+    require_project()
     from components import paths
     from components.tracking.delivery import deliver, pending
     from components.tracking.relocation import relocate

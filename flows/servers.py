@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from components.errors import CseflowError
+from components.errors import BEGIN, CseflowError
 from components.files import written_whole
 from components.tracking.relocation import relocate
 from components.tracking.store import locked
@@ -187,7 +187,7 @@ def require_project() -> None:
     """
     missing = [name for name in ("params.yaml", "prefect.yaml") if not Path(name).is_file()]
     if missing:
-        raise CseflowError(f"{Path.cwd()} has no {' and no '.join(missing)}: change to the project's folder")
+        raise CseflowError(f"{Path.cwd()} has no {' and no '.join(missing)}: {BEGIN}")
 
 
 def visible_gpus() -> list[str]:

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
-from components.errors import ConfigError
+from components.errors import BEGIN, ConfigError
 
 DEPTH = 32  # levels of nesting
 VALUES = 100_000  # in all, each alias counted as what it stands for
@@ -23,7 +23,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path} is missing; run from the repository's root") from None
+        raise ConfigError(f"{path} is missing: {BEGIN}") from None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ from components.config.synthesis import Synthesis
 from components.config.training import Training
 from components.config.validation import Validation
 from components.config.variants import Part, Variant
-from components.errors import ConfigError
+from components.errors import BEGIN, ConfigError
 
 S = TypeVar("S", bound=Section)
 PARAMS = Path("params.yaml")
@@ -117,6 +117,12 @@ class VariantSettings(NamedTuple):
     variant: Variant
     encoder: Encoder
     training: Training
+
+
+def require_project() -> None:
+    """Raise ConfigError where the working folder holds no params.yaml."""
+    if not PARAMS.is_file():
+        raise ConfigError(f"{PARAMS} is missing: {BEGIN}")
 
 
 def load_params(

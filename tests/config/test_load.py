@@ -279,7 +279,7 @@ def test_a_link_to_itself_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"params.yaml is missing; run from the repository's root"):
+    with pytest.raises(ConfigError, match=r"params.yaml is missing: change to a project's folder, or begin one: clone"):
         load_params(tmp_path / "params.yaml")
 
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 STAGES = sorted(
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__main__")
-    for room in ("components", "flows")
+    for room in ("benchmarks", "components", "flows")
     for path in (REPOSITORY / room).rglob("*.py")
     if '__name__ == "__main__"' in path.read_text()
 )

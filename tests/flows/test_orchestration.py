@@ -107,8 +107,12 @@ def test_a_server_of_ours_that_is_gone_is_done_without(home: Path) -> None:
     assert f"the Prefect server that `make up` started at {url} is gone: going on without it" in line
 
 
-@pytest.mark.parametrize("command", [["up"], ["deploy"], ["status"], ["down"]], ids=" ".join)
-def test_servers_are_a_matter_of_a_project(
+OUTSIDE = ["up", "deploy", "status", "down", "deliver", "rollback", "experiment", "train simcse"]
+OUTSIDE += ["sweep simcse --set training.learning_rate=1e-5,3e-5", "compare champion", "promote champion", "push a/b"]
+
+
+@pytest.mark.parametrize("command", map(str.split, OUTSIDE), ids=OUTSIDE)
+def test_outside_of_a_project_a_command_says_how_to_begin(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from flows.cli import main
@@ -117,7 +121,8 @@ def test_servers_are_a_matter_of_a_project(
     with pytest.raises(SystemExit) as ended:
         main(command)
     assert ended.value.code == 1
-    assert "has no params.yaml and no prefect.yaml: change to the project's folder" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "params.yaml" in line and line.endswith("clone the repository of cseflow and run `make install` in it")
     assert not list(tmp_path.iterdir())
 
 
