@@ -16,7 +16,7 @@ STAGES = sorted(
     ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__main__")
     for room in ("benchmarks", "components", "flows")
     for path in (REPOSITORY / room).rglob("*.py")
-    if '__name__ == "__main__"' in path.read_text()
+    if '\nif __name__ == "__main__"' in path.read_text()
 )
 COMMANDS = next(action.choices for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
 
