@@ -76,7 +76,12 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             columns = ["span_mask_near", "span_mask_far"] if view == "span_mask" else [view]
             pq.write_table(pa.table({name: [] for name in columns}), folder / outs[-1] / "part-00000.parquet")
     outs += [f"data/sts/{task}.parquet" for task in ("STSB", "STSB-dev", "STS12")]
-    outs += ["data/tuples/nli.parquet", "data/tuples/sts.parquet", "data/nli/train.parquet"]
+    outs += [
+        "data/tuples/nli.parquet",
+        "data/tuples/sts.parquet",
+        "data/nli/train.parquet",
+        "data/corpus/train.parquet",
+    ]
     stage = {"outs": [{"path": path, "md5": f"md5 of {path}"} for path in outs]}
     (folder / "dvc.lock").write_text(json.dumps({"stages": {"all": stage}}))
     (folder / "data/sources").mkdir()
@@ -247,3 +252,13 @@ def test_processes_that_read_it_from_disk_are_given_the_same(tmp_path: Path, var
     job = Job(spec=specify(PARAMS, variant, 3), layout=layout)
     job.write(tmp_path)
     assert Job.read(tmp_path) == job
+
+
+def test_the_reference_of_false_negatives_and_the_texts_it_reads_are_in_the_specification() -> None:
+    raw = copy.deepcopy(RAW)
+    raw["variants"]["simcse"]["false_negatives"] = {"reference": "llm", "margin": 0.1}
+    plain, masked = (specify(Params.model_validate(each), "simcse") for each in (RAW, raw))
+    assert masked.sources.keys() - plain.sources.keys() == {"llm"}
+    assert masked.training_data.keys() - plain.training_data.keys() == {"data/corpus/train.parquet"}
+    raw["variants"]["simcse"]["false_negatives"]["margin"] = 0.2
+    assert specify(Params.model_validate(raw), "simcse").fingerprint != masked.fingerprint
