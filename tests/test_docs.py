@@ -1,5 +1,6 @@
 """The documentation says what is so: commands parse, keys load, links lead somewhere, messages are the code's."""
 
+import argparse
 import ast
 import contextlib
 import json
@@ -12,12 +13,15 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from components.config import load_params
+from components.config.augmentation import View
+from components.config.promotion import Rule
 from components.config.reference import reference
+from components.config.variants import Roles, Term
 from tests.project import REPOSITORY, make_project
 
 README = REPOSITORY / "README.md"
@@ -75,8 +79,6 @@ class Parsed(Exception):
 @pytest.fixture
 def parse_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have every argparse parser stop after it has read its arguments."""
-    import argparse
-
     parse = argparse.ArgumentParser.parse_args
 
     def parse_args(self: argparse.ArgumentParser, *arguments: Any, **keywords: Any) -> None:
@@ -132,6 +134,35 @@ def test_files_that_a_page_names_are_there(page: Path) -> None:
         if not (REPOSITORY / path).is_file() or (test and f"def {test}(" not in (REPOSITORY / path).read_text()):
             missing.append(name)
     assert missing == []
+
+
+def _kinds(annotation: Any, key: str) -> list[str]:
+    """The names by which params.yaml tells the sections of a union apart."""
+    return [each.model_fields[key].annotation.__args__[0] for each in get_args(get_args(annotation)[0])]
+
+
+def _complete() -> Iterator[Any]:
+    from flows.cli import _parser
+
+    commands = next(action.choices for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    yield "commands.md", [f"cseflow {name}" for name in commands if name not in ("down", "status")]
+    yield (
+        "commands.md",
+        [f"make {t}" for t in re.findall(r"^([a-z-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.M)],
+    )
+    yield "variants.md", [f"`{name}`" for name in Roles.model_fields]
+    yield "variants.md", [f"`{name}`" for name in [*_kinds(Term, "term"), *_kinds(View, "kind")]]
+    yield "promotion.md", [f"`{name}`" for name in _kinds(Rule, "rule")]
+    packages = [path.parent for path in (REPOSITORY / "components").glob("*/__init__.py")]
+    yield "architecture.md", [f"`components.{path.name}`" for path in packages]
+
+
+@pytest.mark.parametrize(
+    ("page", "names"), _complete(), ids=lambda value: value if isinstance(value, str) else value[0]
+)
+def test_a_page_leaves_none_out(page: str, names: list[str]) -> None:
+    text = (REPOSITORY / "docs" / page).read_text()
+    assert [name for name in names if not re.search(rf"{re.escape(name)}(?![\w-])", text)] == []
 
 
 def _texts() -> str:
