@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from components.evaluation.sts import spearman
 from components.evaluation.sts_data import StsPairs
+from components.text import length_in_words
 
 NEAR = 3  # words
 
@@ -23,8 +24,8 @@ class LengthBias(NamedTuple):
 
 
 def length_bias(pairs: StsPairs, cosines: NDArray[np.float64]) -> LengthBias:
-    """Split pairs by whether their lengths differ by at most 3 words (as parted by blanks); `cosines` is (pairs,)."""
-    lengths = zip(pairs.first, pairs.second, strict=True)
-    difference = np.array([abs(len(first.split()) - len(second.split())) for first, second in lengths])
+    """Split pairs by whether their lengths differ by at most 3 words, in any script; `cosines` is (pairs,)."""
+    texts = zip(pairs.first, pairs.second, strict=True)
+    difference = np.array([abs(length_in_words(first) - length_in_words(second)) for first, second in texts])
     near, far = (100 * spearman(pairs.score[side], cosines[side]) for side in (difference <= NEAR, difference > NEAR))
     return LengthBias(near, far, near - far)
