@@ -28,7 +28,7 @@ from components.training.model import ContrastiveModel
 from components.training.plan import Plan, batch_plan
 from components.training.rows import StoredColumn, load_part, view_folder
 from components.training.run import CPU_ROWS
-from components.training.trace import DEV_SCORE, Trace
+from components.training.trace import Trace
 from components.training.trainer import ContrastiveTrainer
 
 LENGTH = 32
@@ -204,11 +204,12 @@ def _ours(job: Job, total: int, baton: Baton, folder: Path) -> Ended:
 class NoTrace(Trace):
     """What is measured along the way is no part of a claim of speed."""
 
-    def __init__(self) -> None: ...
+    def __init__(self) -> None:
+        self.dev_score = "sts/STSB-dev"
 
     def measure(self, encoder: SentenceEncoder) -> dict[str, float]:
         """Nothing, by the name that picks checkpoints."""
-        return {DEV_SCORE: 0.0}
+        return {self.dev_score: 0.0}
 
 
 def contrastive_trainer(job: Job, plan: Plan | None, folder: Path) -> ContrastiveTrainer:
@@ -253,13 +254,14 @@ def _operations(transformer: Any, lengths: list[int]) -> float:
 
 
 def _score(encode: Any) -> float:
+    from components.config.evaluation import STSB_DEV
     from components.evaluation.sts import evaluate_sts
-    from components.evaluation.sts_data import DEV, load_sts
+    from components.evaluation.sts_data import load_sts
     from components.paths import STS
 
-    if not (STS / f"{DEV}.parquet").exists():
+    if not (STS / f"{STSB_DEV}.parquet").exists():
         return float("nan")
-    return evaluate_sts(lambda texts: encode(texts, batch_size=64), {DEV: load_sts(DEV)}).scores[DEV]
+    return evaluate_sts(lambda texts: encode(texts, batch_size=64), {STSB_DEV: load_sts(STSB_DEV)}).scores[STSB_DEV]
 
 
 @contextmanager

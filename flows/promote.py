@@ -67,8 +67,8 @@ def promote(
 ) -> Promotion:
     """Judge the best variant among MLflow runs by the gate; if it passes, promote its best seed.
 
-    Best is by STS-B dev, never by test, and the rules hold for that very seed. The reference is the champion or,
-    without one, the runs of `experiment.reference`.
+    Best is by the dev task (`evaluation.dev`), never by test, and the rules hold for that very seed. The reference is
+    the champion or, without one, the runs of `experiment.reference`.
 
     Args:
         run_ids: of the MLflow runs of all variants and seeds.

@@ -17,7 +17,6 @@ from components.config.command import command_params
 from components.config.settings import for_each
 from components.errors import ConfigError, CseflowError, UnreachableError
 from components.graph.fresh import require_fresh
-from components.promotion.pick import DEV
 from components.runs.run import Run
 from components.search.space import Space, parse_space
 from components.tracking import tags
@@ -206,9 +205,10 @@ def _search(
         log.info("trial %d, %d of %d: %s", trial.number, done + 1, wanted, ", ".join(settings))
         try:
             runs = [train(variant, seed, profile=profile, experiment=str(folder), settings=settings) for seed in seeds]
-            scores = [result.metrics.get(DEV, math.nan) for result in results_of(runs)]
+            results = results_of(runs)
+            scores = [result.dev_score for result in results]
             if not all(map(math.isfinite, scores)):
-                raise CseflowError(f"a run has no finite {DEV}")
+                raise CseflowError(f"a run has no finite sts/{results[0].dev}")
         except UnreachableError:  # may succeed later: the next call takes it up again
             raise
         except CseflowError as error:

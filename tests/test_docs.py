@@ -66,7 +66,7 @@ def _commands() -> Iterator[Any]:
                 while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):  # its environment
                     words = words[1:]
                 told = len(words) > 1 and Path(words[0]).name in OURS and not any("<" in word for word in words)
-                if told and words[:2] != ["python", "-c"]:
+                if told and words[:2] != ["python", "-c"] and words[:3] != ["python", "-m", "pip"]:
                     seen.setdefault(shlex.join([Path(words[0]).name, *words[1:]]), page.name)
     for command, name in seen.items():
         yield pytest.param(shlex.split(command), id=f"{name}: {command}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError, model_validator
 
@@ -11,7 +11,7 @@ from components.config.base import Name, Section, Seed
 from components.config.corpus import Corpus
 from components.config.dask import Dask
 from components.config.encoder import Encoder
-from components.config.evaluation import Evaluation, metric_names
+from components.config.evaluation import Evaluation, StsTask, metric_names
 from components.config.experiment import Experiment, Tracking
 from components.config.file import read_mapping
 from components.config.names import meant
@@ -70,6 +70,12 @@ class Params(Section):
         for section in ("sts", "transfer"):
             for task, source in getattr(self.evaluation, section).items():
                 self._check_source(f"evaluation.{section}.{task}", source)
+        for name, table in self.evaluation.tasks.items():
+            self._check_source(f"evaluation.tasks.{name}.source", table.source)
+        for name, variant in self.variants.items():
+            for task in variant.published.sts if variant.published else ():
+                known = [*get_args(StsTask), *self.evaluation.tasks, "avg"]
+                _check(f"variants.{name}.published.sts", "STS task", task, known)
         if self.synthesis.backend == "local":
             self._check_source("synthesis.local.source", self.synthesis.local.source)
         if self.synthesis.filters.cosine is not None:

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PositiveInt, model_validator
 
 from components.config.base import Fraction, Section
-from components.config.evaluation import StsTask
 
 Temperature = Annotated[float, Field(gt=0)]
 Weight = Annotated[float, Field(gt=0)]
@@ -210,7 +209,7 @@ class Published(Section):
     """What a paper reports of a variant under this profile: `source` is paper and table, `sts` task or avg → ×100."""
 
     source: Annotated[str, Field(min_length=1)]
-    sts: dict[Literal[StsTask, "avg"], Annotated[float, Field(ge=-100, le=100)]]
+    sts: dict[str, Annotated[float, Field(ge=-100, le=100)]]
 
 
 class Variant(Composition):

@@ -15,8 +15,7 @@ def main() -> None:
     argparse.ArgumentParser(
         prog="python -m components.evaluation", description="every STS task of params.yaml to data/sts, in one schema"
     ).parse_args()
-    sts = load_params().evaluation.sts
-    counts = write_sts({task: paths.SOURCES / source for task, source in sts.items()})
+    counts = write_sts(load_params().evaluation)
     made = ", ".join(f"{task} {count:,}" for task, count in counts.items())
     sys.stdout.write(f"{paths.STS}: {made} pairs\n")
 

@@ -3,7 +3,7 @@
 import difflib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -34,6 +34,7 @@ def run(
     json_path: Path | None = None,
     precision: Precision = "fp32",
     classifier: Classifier = "adam",
+    own: Collection[str] = (),
 ) -> dict[str, float]:
     """Load `model`, score it, print a table, and write the scores to `json_path` if given; see `evaluate_model`.
 
@@ -41,13 +42,14 @@ def run(
         model: a sentence-transformers folder, or the id of a model on the hub.
         precision: as `encoder_of` has it.
         classifier: of the transfer tasks, as `evaluate_transfer` has it.
+        own: names of STS tasks of one's own (`evaluation.tasks`), which are read from data/sts.
 
     Raises:
         CseflowError: the model can't be loaded, a task is unknown, or its data are not at hand.
     """
-    available = find_tasks(tasks, senteval)
+    available = find_tasks(tasks, senteval, own)
     encode = encoder_of(load_model(model), precision=precision)
-    scores = evaluate_model(encode, list(available), senteval, classifier=classifier)
+    scores = evaluate_model(encode, list(available), senteval, own, classifier=classifier)
     if json_path is not None:
         with written_whole(json_path) as aside:
             aside.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
@@ -59,6 +61,7 @@ def evaluate_model(
     encode: Encode,
     tasks: Sequence[str] | None = None,
     senteval: Path | None = None,
+    own: Collection[str] = (),
     *,
     classifier: Classifier = "adam",
     seed: int = SEED,
@@ -66,32 +69,35 @@ def evaluate_model(
     """Score ×100 of each task, `avg` over the STS tasks, and `transfer_avg` over the transfer tasks, if there are any.
 
     Args:
-        tasks: of STS12 … STS16, STSB, SICKR (Spearman ×100) and MR, CR, SUBJ, MPQA, SST2, TREC, MRPC (accuracy ×100);
-            None takes all whose data are found.
+        tasks: of STS12 … STS16, STSB, SICKR and `own` (Spearman ×100), and MR, CR, SUBJ, MPQA, SST2, TREC, MRPC
+            (accuracy ×100); None takes all whose data are found.
         senteval: folder in SentEval's layout; it comes before data/sts, which holds what `dvc repro` made.
+        own: names of STS tasks of one's own, which are read from data/sts.
         classifier, seed: of the transfer tasks, as `evaluate_transfer` has them.
 
     Raises:
         ConfigError: an unknown task.
         DataError: data of a task that was asked for are not found or broken, or none are found at all.
     """
-    found = find_tasks(tasks, senteval)
-    sts = {task: _load_sts(task, place) for task, place in found.items() if task in STS_TASKS}
+    found = find_tasks(tasks, senteval, own)
+    sts = {task: _load_sts(task, place) for task, place in found.items() if task not in TRANSFER_TASKS}
     transfer = {task: place for task, place in found.items() if task in TRANSFER_TASKS}
     scores = evaluate_sts(encode, sts).scores if sts else {}
     return scores | evaluate_transfer(encode, transfer, classifier=classifier, seed=seed)
 
 
-def find_tasks(tasks: Sequence[str] | None = None, senteval: Path | None = None) -> dict[str, Path]:
-    """Task → folder that holds its data, in the order of the tables of the papers.
+def find_tasks(
+    tasks: Sequence[str] | None = None, senteval: Path | None = None, own: Collection[str] = ()
+) -> dict[str, Path]:
+    """Task → folder that holds its data, in the order of the tables of the papers, `own` behind the other STS tasks.
 
     Raises:
         ConfigError, DataError: as `evaluate_model`.
     """
-    known = [*STS_TASKS, *TRANSFER_TASKS]
+    known = [*STS_TASKS, *own, *TRANSFER_TASKS]
     for task in tasks or ():
         if task not in known:
-            close = difflib.get_close_matches(task.upper(), known, n=1)
+            close = difflib.get_close_matches(task.upper(), known, n=1) or difflib.get_close_matches(task, known, n=1)
             meant = f" (did you mean {close[0]!r}?)" if close else ""
             raise ConfigError(f"no task named {task!r}{meant}; there are {', '.join(known)}")
     if senteval is not None and not senteval.is_dir():
@@ -131,7 +137,8 @@ def score_table(title: str, scores: Mapping[str, float]) -> Table:
 
 
 def _place(task: str, senteval: Path | None) -> Path | None:
-    if senteval is not None and (transfer_folder if task in TRANSFER_TASKS else sts_files)(task, senteval):
+    published = transfer_folder if task in TRANSFER_TASKS else sts_files if task in STS_TASKS else None
+    if senteval is not None and published is not None and published(task, senteval):
         return senteval
     return paths.STS if (paths.STS / f"{task}.parquet").is_file() else None
 

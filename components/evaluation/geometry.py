@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from components.errors import DataError
 from components.evaluation.sts_data import StsPairs
 
 CHUNK = 1024  # rows whose distances to all others are held at once
@@ -60,7 +61,7 @@ def relative_fitting_difficulty(train: Curve, evaluation: Curve) -> float:
 
     Args:
         train: (step, value) points of alignment or of uniformity on held-out training data.
-        evaluation: the same measure on STS-B dev, at the same steps. A point at step 0 may be there in both, and is
+        evaluation: the same measure on the dev task, at the same steps. A point at step 0 may be there in both, and is
             left out: nothing has been fitted yet.
 
     Raises:
@@ -73,7 +74,7 @@ def relative_fitting_difficulty(train: Curve, evaluation: Curve) -> float:
 
 
 class StsGeometrySample(NamedTuple):
-    """What of STS-B dev the geometry is measured on: `first[i]` and `second[i]` mean the same."""
+    """What of the dev task the geometry is measured on: `first[i]` and `second[i]` mean the same."""
 
     first: list[str]
     second: list[str]
@@ -86,12 +87,15 @@ def sts_geometry_sample(pairs: StsPairs, positive_score: float, negative_score: 
     `negative_score`; all in the order of `pairs`.
 
     Raises:
-        ValueError: no pair is scored that high.
+        DataError: no pair is scored that high.
     """
     scored = list(zip(pairs.first, pairs.second, pairs.score, strict=True))
     positives = [(first, second) for first, second, score in scored if score >= positive_score][:n]
     if not positives:
-        raise ValueError(f"none of {len(pairs)} pairs is scored {positive_score} or more, so there is nothing to align")
+        raise DataError(
+            f"evaluation.geometry.positive_score: none of the {len(pairs):,} pairs of the dev task is scored "
+            f"{positive_score:g} or more (of 5), so there is nothing to align; lower it in params.yaml"
+        )
     clear = [pair[:2] for pair in scored if pair[2] >= positive_score or pair[2] <= negative_score]
     first, second = (list(side) for side in zip(*positives, strict=True))
     return StsGeometrySample(first, second, [sentence for pair in clear for sentence in pair][:n])

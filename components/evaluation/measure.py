@@ -19,7 +19,7 @@ from components.evaluation.sts_data import StsPairs, load_sts
 from components.evaluation.transfer import evaluate_transfer
 
 TwoKinds = tuple[Pairs, Pairs]  # positive and negative pairs
-# RFD → the held-out training data that it compares with STS-B dev; the last two where a variant has both kinds.
+# RFD → the held-out training data that it compares with the dev task; the last two where a variant has both kinds.
 FITTED = {"rfd": "heldout", "rfd/pairs": "heldout-pairs", "rfd/tuples": "heldout-tuples"}
 
 
@@ -49,12 +49,12 @@ def measure(
     Raises:
         DataError: a task's data are missing.
     """
-    tasks: dict[str, StsPairs] = {task: load_sts(task) for task in evaluation.sts}
+    tasks: dict[str, StsPairs] = {task: load_sts(task) for task in evaluation.judged}
     encode_new = remembering(encode)  # the pairs whose patterns are shown are mostly those of the tasks
     scores, cosines = evaluate_sts(encode_new, tasks)
     metrics = {f"sts/{task}": score for task, score in scores.items()}
     for (rfd, data), name in product(FITTED.items(), ("alignment", "uniformity")):
-        heldout, dev = (curves.get(f"geometry/{pairs}/{name}", []) for pairs in (data, "stsb-dev"))
+        heldout, dev = (curves.get(f"geometry/{pairs}/{name}", []) for pairs in (data, evaluation.dev))
         if any(step > 0 for step, _ in heldout):
             metrics[f"{rfd}/{name}"] = relative_fitting_difficulty(heldout, dev)
     transfer: dict[str, Path] = {task: paths.SOURCES / source for task, source in evaluation.transfer.items()}

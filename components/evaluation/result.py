@@ -1,12 +1,15 @@
 """What one finished run has to say; the currency between tracking, report and promotion."""
 
 import hashlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from components.config.evaluation import STSB_DEV
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,16 @@ class RunResult:
     patterns: dict[str, Any] = field(default_factory=dict)
     validations: dict[str, bool] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dev(self) -> str:
+        """The task that picked its checkpoint, `evaluation.dev`."""
+        return self.settings.get("evaluation.dev", STSB_DEV)
+
+    @property
+    def dev_score(self) -> float:
+        """Spearman ×100 on the dev task, of the encoder that the run hands on; NaN where there is none."""
+        return self.metrics.get(f"sts/{self.dev}", math.nan)
 
 
 # Of runs that differ in these alone, one is another seed of the other, or the same laid out over other machines.

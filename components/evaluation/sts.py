@@ -15,7 +15,7 @@ class StsScores(NamedTuple):
     """What an encoder makes of STS.
 
     Attributes:
-        scores: task → Spearman ×100, and `avg`, the mean over all tasks but the dev splits (`…-dev`), if there are any.
+        scores: task → Spearman ×100, and `avg`, the mean over all tasks.
         cosines: task → cosine of every pair, shape (pairs,).
     """
 
@@ -33,10 +33,7 @@ def evaluate_sts(encode: Encode, tasks: Mapping[str, StsPairs]) -> StsScores:
     embedded = embed_distinct(encode, *(side for name in names for side in (tasks[name].first, tasks[name].second)))
     cosines = {name: cosine(embedded[2 * k], embedded[2 * k + 1]) for k, name in enumerate(names)}
     scores = {name: 100 * spearman(tasks[name].score, cosines[name]) for name in names}
-    test = [score for name, score in scores.items() if not name.endswith("-dev")]
-    if test:
-        scores["avg"] = float(np.mean(test))
-    return StsScores(scores, cosines)
+    return StsScores(scores | {"avg": float(np.mean(list(scores.values())))}, cosines)
 
 
 def cosine(first: NDArray[np.floating], second: NDArray[np.floating]) -> NDArray[np.float64]:

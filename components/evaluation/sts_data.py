@@ -1,11 +1,8 @@
 """STS data: whatever layout a source has, in one schema (`python -m components.evaluation` is DVC's stage `sts`)."""
 
-import gzip
-import json
 import logging
 import math
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,17 +13,20 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from components import paths
+from components.config.evaluation import STSB_DEV, Evaluation, ScoredPairs
 from components.errors import DataError
 from components.files import folder_written_whole
+from components.tables import Row as TableRow
+from components.tables import ending, read_rows, table_rows
 from components.text import well_formed
 
 log = logging.getLogger(__name__)
-DEV = "STSB-dev"  # picks checkpoints, and stands for "unseen" in the geometry
 TRAIN = "STSB-train"  # gives the synthesis its exemplars; measures nothing
-SPLITS = {DEV: ("sts-dev.csv", "dev|validation"), TRAIN: ("sts-train.csv", "train")}  # of STS-B: its name, the hub's
+SPLITS = {STSB_DEV: ("sts-dev.csv", "dev|validation"), TRAIN: ("sts-train.csv", "train")}  # STS-B's name, the hub's
 SUBSETS = re.compile(r"STS1[2-6]")  # tasks made of several sets
 SCHEMA = pa.schema([("first", pa.string()), ("second", pa.string()), ("score", pa.float64())])
 LOWEST, HIGHEST = {"SICKR": 1.0}, 5.0  # of scores: similarity goes from 0 to 5, relatedness from 1 to 5
+HUB_COLUMNS = ("sentence1", "sentence2", "score")  # of mteb's data sets
 SICK_PAIRS = 9927  # train, trial and test together
 
 Row = tuple[str, str, float, str]  # first, second, score, subset
@@ -34,7 +34,7 @@ Row = tuple[str, str, float, str]  # first, second, score, subset
 
 @dataclass(frozen=True)
 class StsPairs:
-    """Sentence pairs with gold scores as given: 0 to 5, for SICK-R 1 to 5; shape of `score` (pairs,)."""
+    """Sentence pairs with gold scores: 0 to 5, for SICK-R as given, 1 to 5; shape of `score` (pairs,)."""
 
     first: list[str]
     second: list[str]
@@ -45,14 +45,14 @@ class StsPairs:
 
 
 def load_sts(task: str, folder: Path = paths.STS) -> StsPairs:
-    """Read what the stage `sts` made of `task` (STS12 … STS16, STSB, STSB-dev, SICKR).
+    """Read what the stage `sts` made of `task` (STS12 … STS16, STSB, STSB-dev, SICKR, one of evaluation.tasks).
 
     Raises:
         DataError: there is no such file, or it is none of the stage's.
     """
     path = folder / f"{task}.parquet"
     if not path.is_file():
-        raise DataError(f"{path} is missing; name the task under evaluation.sts in params.yaml and run `dvc repro`")
+        raise DataError(f"{path} is missing; name the task in section evaluation of params.yaml and run `dvc repro`")
     try:
         return _pairs(pq.read_table(path, columns=SCHEMA.names))
     except (pa.ArrowInvalid, KeyError) as error:
@@ -107,24 +107,65 @@ def sts_files(task: str, folder: Path) -> list[Path]:
     return _hub_files(folder, split)
 
 
-def write_sts(tasks: Mapping[str, Path], folder: Path = paths.STS) -> dict[str, int]:
-    """Write `folder` whole: one Parquet file per task, from the folder of its source, and STS-B's dev split.
+def read_own(name: str, task: ScoredPairs, folder: Path) -> pa.Table:
+    """Read the task `name` of evaluation.tasks from its source's folder, its scores mapped from its scale onto 0 to 5.
+
+    Raises:
+        DataError: the table is missing, broken or empty, a text is empty, or a score is no number or off the scale; by
+            file and line.
+    """
+    key = f"evaluation.tasks.{name}"
+    columns = [task.columns[role] for role in ("first", "second", "score")]
+    lowest, highest = task.scale
+    pairs: list[tuple[str, str, float]] = []
+    for row in table_rows(key, task, folder):
+        first, second = (_text(row.text(column)) for column in columns[:2])
+        for column, text in zip(columns, (first, second), strict=False):
+            if not text:
+                raise DataError(f"{row.place}: {column} is empty; remove the row")
+        score = row.number_in(columns[2])
+        if score is None:
+            raise DataError(f"{row.place}: {columns[2]} is empty, not a score; remove the row")
+        if not lowest <= score <= highest:
+            raise DataError(
+                f"{row.place}: the score {score:g} is not from {lowest:g} to {highest:g}; set {key}.scale in "
+                "params.yaml to the lowest and highest score, or remove the row"
+            )
+        pairs.append((first, second, (score - lowest) * (HIGHEST / (highest - lowest))))
+    if len({score for _, _, score in pairs}) < 2:
+        raise DataError(
+            f"{row.path}: all {len(pairs):,} scores are equal, so there is no order to agree with; see {key}"
+        )
+    first_texts, second_texts, scores = zip(*pairs, strict=True)
+    return pa.table([first_texts, second_texts, scores], schema=SCHEMA)
+
+
+def write_sts(evaluation: Evaluation, sources: Path = paths.SOURCES, folder: Path = paths.STS) -> dict[str, int]:
+    """Write `folder` whole: one Parquet file per task of `evaluation`, the dev task among them.
 
     STS-B's train split, where its source has it, becomes train/STSB.parquet, apart from what is measured on.
+
+    Args:
+        sources: the folder of all fetched sources.
 
     Returns:
         How many pairs each file holds.
 
     Raises:
-        DataError: as `read_sts`; what stood at `folder` is left as it was.
+        DataError: as `read_sts` and `read_own`, or the dev task is part of a judged one; what stood at `folder` is left
+            as it was.
     """
-    wanted = dict(tasks) | {DEV: tasks["STSB"]}
-    if sts_files(TRAIN, tasks["STSB"]):
-        wanted[TRAIN] = tasks["STSB"]
+    places = {str(task): sources / source for task, source in evaluation.sts.items()}
+    if evaluation.dev == STSB_DEV:
+        places[STSB_DEV] = places["STSB"]
+    if "STSB" in places and sts_files(TRAIN, places["STSB"]):
+        places[TRAIN] = places["STSB"]
+    tables = {task: read_table(task, place) for task, place in places.items()}
+    tables |= {name: read_own(name, task, sources / task.source) for name, task in evaluation.tasks.items()}
+    _require_apart(tables, evaluation)
     with folder_written_whole(folder) as aside:
         counts = {}
-        for task, source in wanted.items():
-            table = read_table(task, source)
+        for task, table in tables.items():
             path = aside / (paths.STS_TRAIN.relative_to(paths.STS) if task == TRAIN else f"{task}.parquet")
             path.parent.mkdir(exist_ok=True)
             pq.write_table(table, path, compression="zstd")
@@ -132,10 +173,25 @@ def write_sts(tasks: Mapping[str, Path], folder: Path = paths.STS) -> dict[str, 
             if task == "SICKR" and table.num_rows == SICK_PAIRS:
                 log.warning(
                     "%s holds all of SICK, %d pairs; published figures are of its test split, 4,927 pairs",
-                    source,
+                    places[task],
                     SICK_PAIRS,
                 )
     return counts
+
+
+def _require_apart(tables: Mapping[str, pa.Table], evaluation: Evaluation) -> None:
+    """Raise DataError where each pair of the dev task is judged on: dev picks and test judges."""
+
+    def pairs(task: str) -> set[tuple[str, str, float]]:
+        return set(zip(*(tables[task][name].to_pylist() for name in SCHEMA.names), strict=True))
+
+    dev = pairs(evaluation.dev)
+    for task in evaluation.judged:
+        if tables[task].num_rows >= len(dev) and dev <= pairs(task):
+            raise DataError(
+                f"evaluation.dev: each of the {len(dev):,} pairs of {evaluation.dev} is also one of {task}, which is "
+                "judged on; dev picks and test judges, so give one of them another file, split or source in params.yaml"
+            )
 
 
 def lines_of(path: Path, encoding: str = "utf-8-sig") -> Iterator[tuple[int, str]]:
@@ -183,7 +239,15 @@ def _rows(path: Path) -> Iterator[Row]:
         return _columns(path, first=1, second=2, score=3, header=True)
     if path.suffix == ".csv":
         return _columns(path, first=5, second=6, score=4)
-    return _parquet(path) if path.suffix == ".parquet" else _json_lines(path)
+    return (_hub_row(row) for row in read_rows([path], HUB_COLUMNS, "evaluation.sts"))
+
+
+def _hub_row(row: TableRow) -> Row:
+    first, second = (row.text(name) for name in HUB_COLUMNS[:2])
+    score = row.number_in("score")
+    if not first or not second or score is None:
+        raise DataError(f"{row.place}: sentence1, sentence2 or score is empty; remove the row")
+    return _text(first), _text(second), score, ""
 
 
 def _senteval_subset(inputs: Path) -> Iterator[Row]:
@@ -216,49 +280,11 @@ def _columns(path: Path, *, first: int, second: int, score: int, header: bool = 
 def _hub_files(folder: Path, split: str) -> list[Path]:
     """Files of a hub snapshot by their split's name: test.jsonl.gz, data/test-00000-of-00001.parquet, …"""
     named = re.compile(rf"(.*[-_./])?({split})[-_./].*")
-    for endings in ((".parquet",), (".jsonl", ".jsonl.gz")):  # where both are there, they hold the same
-        files = [path for path in folder.rglob("*") if path.name.endswith(endings) and path.is_file()]
+    for kind in (".parquet", ".jsonl"):  # where both are there, they hold the same
+        files = [path for path in folder.rglob("*") if ending(path) == kind and path.is_file()]
         if chosen := sorted(path for path in files if named.fullmatch(path.relative_to(folder).as_posix())):
             return chosen
     return []
-
-
-def _json_lines(path: Path) -> Iterator[Row]:
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
-            for line, text in enumerate(lines, 1):
-                yield _record(json.loads(text), path, line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}, line {line}: no JSON object ({error.msg})") from None
-    except RecursionError:
-        raise DataError(f"{path}, line {line}: JSON nested too deep") from None
-    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is broken or truncated: {error}") from None
-
-
-def _parquet(path: Path) -> Iterator[Row]:
-    try:
-        records = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is broken or truncated: {' '.join(str(error).split())}") from None
-    for line, record in enumerate(records, 1):
-        yield _record(record, path, line)
-
-
-def _record(record: Mapping[str, object], path: Path, line: int) -> Row:
-    try:
-        first, second, score = (record[name] for name in ("sentence1", "sentence2", "score"))
-    except (KeyError, TypeError):
-        there = f"; it has {', '.join(record)}" if isinstance(record, Mapping) else ""
-        raise DataError(
-            f"{path}, row {line}: the fields sentence1, sentence2 and score are not all there{there}"
-        ) from None
-    for name, text in (("sentence1", first), ("sentence2", second)):
-        if not isinstance(text, str):
-            raise DataError(
-                f"{path}, row {line}: {name} is {json.dumps(text, default=str)}, not a text; remove the row"
-            )
-    return _text(str(first)), _text(str(second)), _score(score, path, line), ""
 
 
 def _text(text: str) -> str:

@@ -102,7 +102,7 @@ class Demand:
         cosine = [] if synthesis.filters.cosine is None else [synthesis.filters.cosine]
         return {
             "corpus": ["corpus"],
-            "sts": sorted(set(params.evaluation.sts.values())),
+            "sts": params.evaluation.sts_sources,
             "nli": [NLI_SOURCE] if self.nli else [],
             "sets": sorted({*self._of_sets(params), *self.held_against(params).values()}),
             "synthesize": sorted({*llm, *cosine}) if self.tuples else [],
@@ -183,7 +183,7 @@ def _settings(name: str, item: str, params: Params, demand: Demand) -> dict[str,
         case "corpus":
             return {"seed": params.seed, **_leaves("corpus", params.corpus.model_dump())}
         case "sts":
-            return _leaves("evaluation.sts", {str(task): source for task, source in params.evaluation.sts.items()})
+            return _leaves("evaluation", params.evaluation.model_dump(include={"sts", "tasks", "dev"}))
         case "nli":
             return {"sources": [NLI_SOURCE]} if demand.nli else None
         case "sets":

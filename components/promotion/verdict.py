@@ -114,7 +114,9 @@ def _headline(verdict: Verdict, model: str) -> str:
 
 def _who(verdict: Verdict) -> str:
     others = [run for run in verdict.candidate.seeds if run is not verdict.candidate.encoder]
-    picked = f", the best of {len(others) + 1} seeds by STS-B dev" if others else ", the only seed"
+    picked = (
+        f", the best of {len(others) + 1} seeds by {verdict.candidate.encoder.dev}" if others else ", the only seed"
+    )
     reference = "for want of a champion, the untrained encoder"
     if verdict.reference_name == "champion":
         reference = "the champion"

@@ -24,7 +24,7 @@ from components.promotion.comparison import (
     Incomparable,
     TaskComparison,
 )
-from components.report.summary import DASH, Spread, ranked, spread, task_names
+from components.report.summary import DASH, Spread, dev_tasks, ranked, spread, task_names
 
 WIDTH = 100  # columns of a terminal
 
@@ -42,6 +42,7 @@ class Column:
     better: Literal["higher", "lower", "nearer 0", ""]
     digits: int = 2
     score: bool = False  # an STS score, as opposed to a measure of geometry or bias
+    dev: bool = False  # the score of a dev task
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Leaderboard:
     def notes(self) -> list[str]:
         """How to read it, one sentence each."""
         seeds = any(len(row.runs) > 1 for row in self.rows)
+        dev = " or ".join(column.title for column in self.columns if column.dev)
         over = "pairs and seeds" if seeds else "pairs"
         pairs = math.comb(sum(row.groups != DASH for row in self.rows), 2)
         notes = [
@@ -114,7 +116,7 @@ class Leaderboard:
             notes.append(f"No groups: {self.why_no_groups}.")
         if any(column.key.startswith(("geometry", "rfd", "length")) for column in self.columns):
             notes.append(
-                "Alignment and uniformity are those of STS-B dev: lower is better. RFD, relative fitting difficulty: "
+                f"Alignment and uniformity are those of {dev}: lower is better. RFD, relative fitting difficulty: "
                 "higher is harder to fit. Length-bias gap: nearer to 0 is better."
             )
         sets: dict[str, list[str]] = {}
@@ -123,7 +125,7 @@ class Leaderboard:
         told = [f"{', '.join(names)}: {rows}" for rows, names in sets.items() if rows]
         if told:
             notes.append(
-                "Held-out training data that RFD compares with STS-B dev, of a variant with tuples those alone: "
+                f"Held-out training data that RFD compares with {dev}, of a variant with tuples those alone: "
                 f"{'; '.join(told)}."
             )
         return notes + [f"{row.variant} has no gain: {row.why_no_gain}." for row in self.rows if row.why_no_gain]
@@ -154,8 +156,7 @@ class Leaderboard:
         out = io.StringIO()
         console, ruler = (Console(file=out, width=w, no_color=True, highlight=False) for w in (width, 10_000))
         left_out: list[str] = []
-        first = ("sts/avg", "sts/STSB-dev")
-        order = sorted(self.shown, key=lambda column: (column.key not in first, not column.score))
+        order = sorted(self.shown, key=lambda column: (column.key != "sts/avg" and not column.dev, not column.score))
         for count in range(len(order), 0, -1):
             chosen = [column for column in self.shown if column in order[:count]]
             shown = self._terminal_table(chosen)
@@ -300,12 +301,16 @@ def _columns(results: Sequence[RunResult]) -> tuple[Column, ...]:
     gaps = tuple(f"length_bias/{task}/gap" for task in task_names(results, "length_bias"))
     scores = [(task, f"sts/{task}") for task in task_names(results, "sts")]
     scores.append(("average", "sts/avg"))
-    geometry = "geometry/stsb-dev"
+    dev = dev_tasks(results)
     return (
         *(Column(metric, title, (metric,), "higher", score=True) for title, metric in scores),
-        Column("sts/STSB-dev", "STS-B dev", ("sts/STSB-dev",), "higher"),
-        Column(f"{geometry}/alignment", "alignment", (f"{geometry}/alignment",), "lower", 3),
-        Column(f"{geometry}/uniformity", "uniformity", (f"{geometry}/uniformity",), "lower", 3),
+        *(Column(f"sts/{task}", task, (f"sts/{task}",), "higher", dev=True) for task in dev),
+        *(
+            Column(metric, measure if len(dev) == 1 else f"{measure} on {task}", (metric,), "lower", 3)
+            for task in dev
+            for measure in ("alignment", "uniformity")
+            for metric in [f"geometry/{task}/{measure}"]
+        ),
         Column("rfd/alignment", "RFD alignment", ("rfd/alignment",), "", 3),
         Column("rfd/uniformity", "RFD uniformity", ("rfd/uniformity",), "", 3),
         Column("length_bias/gap", "length-bias gap", gaps or ("length_bias/STSB/gap",), "nearer 0"),

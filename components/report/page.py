@@ -22,7 +22,8 @@ from components.report.style import DPI
 
 @dataclass(frozen=True)
 class Picture:
-    """A plot with what is said about it; it is left out where no run has a measure that starts with `needs`."""
+    """A plot with what is said about it; it is left out where no run has a measure that starts with `needs`, or the
+    score of its dev task, where that is `dev`."""
 
     draw: Callable[[Sequence[RunResult], str], Figure]
     needs: str
@@ -50,8 +51,8 @@ PICTURES = (
     ),
     Picture(
         plots.dev_curves,
-        "sts/STSB-dev",
-        "STS-B dev during training",
+        "dev",
+        "The dev task during training",
         "The score by which the best checkpoint of a run, and the best seed of a variant, is picked.",
     ),
     Picture(
@@ -64,8 +65,8 @@ PICTURES = (
         plots.fitting_difficulty,
         "rfd/",
         "Relative fitting difficulty",
-        "Mean over training of the value on held-out training data minus that on STS-B dev (NGCSE). The paper's claim "
-        "to check: the harder the training data are to fit, the better the STS score.",
+        "Mean over training of the value on held-out training data minus that on the dev task (NGCSE). The paper's "
+        "claim to check: the harder the training data are to fit, the better the STS score.",
     ),
     Picture(
         plots.geometry_paths,
@@ -84,7 +85,7 @@ PICTURES = (
         "patterns",
         "Similarity patterns",
         "How alike positive and negative pairs are in words, and to an encoder. What dropout makes of one sentence "
-        "shares all its words; pairs of STS-B don't.",
+        "shares all its words; pairs of an STS task don't.",
     ),
 )
 
@@ -146,6 +147,8 @@ def write_report(
 def _has(results: Sequence[RunResult], needs: str) -> bool:
     if needs == "patterns":
         return any(run.patterns for run in results)
+    if needs == "dev":
+        return any(f"sts/{run.dev}" in (*run.metrics, *run.curves) for run in results)
     return any(name.startswith(needs) for run in results for name in (*run.metrics, *run.curves))
 
 

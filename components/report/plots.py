@@ -19,7 +19,17 @@ from components.evaluation.result import RunResult
 from components.promotion.comparison import signed
 from components.report.labels import label_points
 from components.report.style import BAD, GOOD, MUTED, PALE, WIDTH, looks, styled
-from components.report.summary import DASH, Curve, Spread, by_variant, mean_curve, ranked, spread, task_names
+from components.report.summary import (
+    DASH,
+    Curve,
+    Spread,
+    by_variant,
+    dev_tasks,
+    mean_curve,
+    ranked,
+    spread,
+    task_names,
+)
 
 COLUMNS = 4  # panels side by side
 SIDES = {"positive": (GOOD, "#004C77", ""), "negative": (BAD, "#8F3F00", "///")}  # fill, ink, hatch
@@ -28,17 +38,21 @@ BAR = 0.24  # inches of height for each bar
 
 @styled
 def fitting_difficulty(results: Sequence[RunResult], reference: str) -> Figure:
-    """Relative fitting difficulty of uniformity against that of alignment, coloured by STS-B test (NGCSE's figure)."""
+    """Relative fitting difficulty of uniformity against that of alignment (NGCSE's figure).
+
+    Coloured by STS-B test or, where that is no task, by the STS average.
+    """
     figure = Figure(figsize=(WIDTH, 6), layout="constrained")
     ax = figure.subplots()
     names, points, lines, scores = [], [], [], []
+    score, test = ("sts/STSB", "STS-B test") if "STSB" in task_names(results, "sts") else ("sts/avg", "STS average")
     for variant, runs in by_variant(results).items():
         x, y = spread(runs, "rfd/alignment"), spread(runs, "rfd/uniformity")
         if not (x.known and y.known):
             continue
         names.append(variant)
         points.append((x.mean, y.mean))
-        scores.append(spread(runs, "sts/STSB").mean)
+        scores.append(spread(runs, score).mean)
         for dx, dy in ((_whisker(x), 0.0), (0.0, _whisker(y))):
             lines.append([(x.mean - dx, y.mean - dy), (x.mean + dx, y.mean + dy)])
             ax.plot(*zip(*lines[-1], strict=True), color=MUTED, lw=0.8, zorder=1)
@@ -48,11 +62,11 @@ def fitting_difficulty(results: Sequence[RunResult], reference: str) -> Figure:
     marks: dict[str, Any] = {"s": 75, "edgecolors": "black", "zorder": 3}
     if known.any():
         dots = ax.scatter(places[known, 0], places[known, 1], c=np.array(scores)[known], cmap="viridis", **marks)
-        figure.colorbar(dots, ax=ax, label="STS-B test, Spearman ×100 (higher is better)")
+        figure.colorbar(dots, ax=ax, label=f"{test}, Spearman ×100 (higher is better)")
     ax.scatter(places[~known, 0], places[~known, 1], facecolors="white", **marks)
     ax.margins(0.08)
-    ax.set_xlabel("RFD of alignment: held-out training − STS-B dev (higher is harder to fit)")
-    ax.set_ylabel("RFD of uniformity: held-out training − STS-B dev\n(higher is harder to fit)")
+    ax.set_xlabel("RFD of alignment: held-out training − dev task (higher is harder to fit)")
+    ax.set_ylabel("RFD of uniformity: held-out training − dev task\n(higher is harder to fit)")
     label_points(ax, places, names, ["black"] * len(names), lines)
     return figure
 
@@ -61,9 +75,9 @@ def fitting_difficulty(results: Sequence[RunResult], reference: str) -> Figure:
 def geometry_paths(results: Sequence[RunResult], reference: str) -> Figure:
     """The alignment–uniformity plane (Wang & Isola 2020) with the paths taken in training, on either set of pairs."""
     figure = Figure(figsize=(WIDTH, 10), layout="constrained")
-    sets = {"heldout": "held-out training pairs", "stsb-dev": "STS-B dev pairs"}
+    sets = {"heldout": "held-out training pairs"} | {task: f"pairs of {task}" for task in dev_tasks(results)}
     style = looks(results, reference)
-    for ax, (pairs, title) in zip(figure.subplots(2, 1), sets.items(), strict=True):
+    for ax, (pairs, title) in zip(figure.subplots(len(sets), 1), sets.items(), strict=True):
         paths = {}
         for variant, runs in by_variant(results).items():
             across, up = (mean_curve(runs, f"geometry/{pairs}/{kind}") for kind in ("uniformity", "alignment"))
@@ -88,8 +102,9 @@ def geometry_paths(results: Sequence[RunResult], reference: str) -> Figure:
 
 @styled
 def dev_curves(results: Sequence[RunResult], reference: str) -> Figure:
-    """STS-B dev against the optimiser's step, one panel per variant."""
-    return _curves(results, reference, "sts/STSB-dev", "STS-B dev, Spearman ×100\n(higher is better)")
+    """The dev task against the optimiser's step, one panel per variant."""
+    task = dev_tasks(results)[0]
+    return _curves(results, reference, f"sts/{task}", f"{task}, Spearman ×100\n(higher is better)")
 
 
 @styled

@@ -76,10 +76,16 @@ def spread(runs: Sequence[RunResult], *metrics: str) -> Spread:
 
 
 def task_names(results: Iterable[RunResult], family: str) -> list[str]:
-    """Tasks of which any run has a `family/<task>` metric, in the papers' order; averages and dev splits left out."""
+    """Tasks of which any run has a `family/<task>` metric, in the papers' order; averages and dev tasks left out."""
+    results = list(results)
     found = {parts[1] for run in results for name in run.metrics if (parts := name.split("/"))[0] == family}
-    found -= {name for name in found if name == "avg" or name.endswith("-dev")}
+    found -= {"avg", *dev_tasks(results)}
     return [task for task in TASKS if task in found] + sorted(found.difference(TASKS))
+
+
+def dev_tasks(results: Iterable[RunResult]) -> list[str]:
+    """The tasks that picked the checkpoints of `results`; one, unless runs under several settings are compared."""
+    return list(dict.fromkeys(run.dev for run in results))
 
 
 def ranked(results: Iterable[RunResult]) -> dict[str, list[RunResult]]:

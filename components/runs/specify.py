@@ -11,7 +11,6 @@ from components.config import Params, variant_settings
 from components.config.evaluation import Evaluation
 from components.config.variants import Part
 from components.errors import DataError
-from components.evaluation.sts_data import DEV
 from components.runs.code import code_digest
 from components.sources.fetch import record_of
 from components.spec import RunSettings, RunSpec, SourcePin
@@ -36,7 +35,7 @@ def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str,
     """
     settings = variant_settings(params, variant, overrides)
     read = RunSettings.of(params, settings, seed)
-    sources = [read.encoder.source, *params.evaluation.sts.values(), *params.evaluation.transfer.values()]
+    sources = [read.encoder.source, *params.evaluation.sts_sources, *params.evaluation.transfer.values()]
     references = read.variant.false_negatives
     if references is not None:
         sources.append(references.reference)
@@ -68,8 +67,8 @@ def training_paths(parts: Iterable[Part], views: Path = paths.VIEWS) -> list[str
 
 
 def evaluation_paths(evaluation: Evaluation) -> list[str]:
-    """Paths of the STS tasks that are measured, STS-B's dev split among them."""
-    return [str(paths.STS / f"{task}.parquet") for task in [*evaluation.sts, DEV]]
+    """Paths of the STS tasks that are measured, the dev task among them."""
+    return [str(paths.STS / f"{task}.parquet") for task in [*evaluation.judged, evaluation.dev]]
 
 
 def _pin(params: Params, name: str) -> SourcePin:

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from components.errors import CseflowError, DataError, UnreachableError
-from components.evaluation.sts_data import DEV
 from components.files import written_whole
 from components.secrets import without_secrets
 from components.tracking import tags
@@ -356,7 +355,7 @@ def _points_of_the_model(folder: Path) -> "list[Metric]":
 def _measured_on(key: str) -> str:
     """The name of the data set that a metric is measured on, whether or not there is one."""
     kind, _, rest = key.partition("/")
-    data = rest.partition("/")[0].replace("stsb-dev", DEV)
+    data = rest.partition("/")[0]
     return f"sts/{data}.parquet" if kind in ("sts", "length_bias", "geometry") else f"{kind}/{data}"
 
 

@@ -21,7 +21,7 @@ from components.encoder.export import export
 from components.encoder.model import SentenceEncoder
 from components.encoder.pretrained import load_language_head
 from components.errors import DataError
-from components.evaluation.sts_data import DEV, load_sts
+from components.evaluation.sts_data import load_sts
 from components.files import written_whole
 from components.spec import RunSettings
 from components.training import checkpoints
@@ -32,7 +32,7 @@ from components.training.names import ENCODER
 from components.training.plan import Plan, passes, plan_batches
 from components.training.references import part_references
 from components.training.rows import PartRows, load_part
-from components.training.trace import DEV_SCORE, Trace
+from components.training.trace import Trace
 from components.training.trainer import ContrastiveTrainer, Record
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class TrainingSummary:
 
 
 def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -> TrainingSummary:
-    """Train a variant in `folder`, or go on where a killed call stopped; the best step by STS-B dev is exported.
+    """Train a variant in `folder`, or go on where a killed call stopped; the best step by the dev task is exported.
 
     `record` is given every metric as it arises; a resumed run may give a step's again, with the same values. Called in
     each process of a torchrun, they share out every batch, and the first alone records and writes.
@@ -90,13 +90,14 @@ def train_run(spec: RunSettings, layout: Layout, folder: Path, record: Record) -
         for part in spec.parts
     ]
     warn_of_cuts(encoder, parts)
-    trace = Trace(encoder, parts, load_sts(DEV), spec.evaluation, training=spec.training, seed=spec.data_seed)
+    dev = load_sts(spec.evaluation.dev)
+    trace = Trace(encoder, parts, dev, spec.evaluation, training=spec.training, seed=spec.data_seed)
     if spec.variant.objective:
         summary = _optimise(encoder, parts, trace, spec, layout, folder, record)
     else:
         metrics = trace.measure(encoder.to("cuda" if torch.cuda.is_available() else "cpu"))
         record(metrics | _heldout(trace), 0)
-        summary = TrainingSummary(best_step=0, dev_score=metrics[DEV_SCORE], steps=0, seconds=0.0)
+        summary = TrainingSummary(best_step=0, dev_score=metrics[trace.dev_score], steps=0, seconds=0.0)
     if dist.is_available() and dist.is_initialized() and dist.get_rank() > 0:
         return summary  # the first process writes
     export(encoder, folder / ENCODER)

@@ -1,4 +1,4 @@
-"""What is measured along the way: STS-B dev, and the geometry of held-out training data and of STS-B dev."""
+"""What is measured along the way: the dev task, and the geometry of held-out training data and of the dev task."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,13 +13,12 @@ from components.encoder.model import SentenceEncoder
 from components.encoder.templates import TokenIds
 from components.evaluation.geometry import alignment, sts_geometry_sample, uniformity
 from components.evaluation.sts import evaluate_sts
-from components.evaluation.sts_data import DEV, StsPairs
+from components.evaluation.sts_data import StsPairs
 from components.training.plan import mean_rows
 from components.training.rows import PartRows, columns_of
 
-DEV_SCORE = f"sts/{DEV}"  # Spearman ×100; picks the best checkpoint
 HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
-HELDOUT, DEV_GEOMETRY = "geometry/heldout", "geometry/stsb-dev"  # each with /alignment and /uniformity
+HELDOUT = "geometry/heldout"  # with /alignment and /uniformity
 
 
 class Sample(NamedTuple):
@@ -61,7 +60,8 @@ class Trace:
         """Draw the samples of `parts`, which share them as they share a batch of `training`."""
         self._batch_size = evaluation.batch_size
         self._seed = seed
-        self._dev = {DEV: dev}
+        self._task, self._dev = evaluation.dev, dev
+        self.dev_score = f"sts/{evaluation.dev}"  # Spearman ×100; picks the best checkpoint
         samples = evaluation.geometry
         sample = sts_geometry_sample(dev, samples.positive_score, samples.negative_score, samples.samples)
         self._half = HALF.get(training.precision)  # as training runs; scores are taken in float32, as they are in use
@@ -78,8 +78,8 @@ class Trace:
         return counts
 
     def measure(self, encoder: SentenceEncoder) -> dict[str, float]:
-        """`sts/STSB-dev` (×100), and alignment and uniformity of held-out training data and of STS-B dev."""
-        scores = evaluate_sts(lambda texts: encoder.encode(texts, self._batch_size), self._dev).scores
+        """`sts/<dev>` (×100), and alignment and uniformity of held-out training data and of the dev task."""
+        scores = evaluate_sts(lambda texts: encoder.encode(texts, self._batch_size), {self._task: self._dev}).scores
         cuda = [encoder.device] if encoder.device.type == "cuda" else []
         half = torch.autocast(encoder.device.type, self._half, enabled=self._half is not None)
         with torch.random.fork_rng(devices=cuda), half:
@@ -88,8 +88,11 @@ class Trace:
             first, second, sentences = (self._embedded(encoder, side) for side in self._dev_sides)
         apart = {f"{HELDOUT}-{kind}": figures for kind, figures in found.items()} if len(found) > 1 else {}
         geometry = {HELDOUT: next(iter(found.values())), **apart}
-        geometry[DEV_GEOMETRY] = {"alignment": alignment(first, second), "uniformity": uniformity(sentences)}
-        return {DEV_SCORE: scores[DEV]} | {
+        geometry[f"geometry/{self._task}"] = {
+            "alignment": alignment(first, second),
+            "uniformity": uniformity(sentences),
+        }
+        return {self.dev_score: scores[self._task]} | {
             f"{name}/{measure}": value for name, figures in geometry.items() for measure, value in figures.items()
         }
 

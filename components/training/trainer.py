@@ -28,7 +28,7 @@ from components.training.collate import Collator
 from components.training.model import ContrastiveModel
 from components.training.names import PROGRESS
 from components.training.plan import Plan, shared_out
-from components.training.trace import DEV_SCORE, Trace
+from components.training.trace import Trace
 
 Record = Callable[[dict[str, float], int], None]  # metrics by name, step
 
@@ -83,7 +83,7 @@ class ContrastiveTrainer(Trainer):
             eval_strategy="no",  # StepSchedule asks for it, before every checkpoint
             save_strategy="steps",
             save_steps=training.evaluation_steps,
-            metric_for_best_model=DEV_SCORE,
+            metric_for_best_model=trace.dev_score,
             greater_is_better=True,
             dataloader_pin_memory=cuda,
             remove_unused_columns=False,
@@ -102,7 +102,7 @@ class ContrastiveTrainer(Trainer):
         )
         self.remove_callback(PrinterCallback)
         self.add_callback(StepSchedule(self, training.evaluation_steps))
-        self.add_callback(QuietProgress(folder.name))
+        self.add_callback(QuietProgress(folder.name, trace.dev_score))
         self._folder = folder
         self._trace = trace
         self._record = record if self.is_world_process_zero() else lambda values, step: None
@@ -146,7 +146,7 @@ class ContrastiveTrainer(Trainer):
         self._record(named, step)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """STS-B dev and geometry, now."""
+        """The dev task and geometry, now."""
         encoder = self.accelerator.unwrap_model(self.model).encoder
         # The first process measures for all: they must agree on the best step to the last digit.
         measured = [self._trace.measure(encoder) if self.is_world_process_zero() else {}]
@@ -207,8 +207,9 @@ class StepSchedule(TrainerCallback):
 class QuietProgress(TrainerCallback):
     """A bar alone, named, with the last loss and dev score, instead of a line per log."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, dev_score: str) -> None:
         self._name = name
+        self._dev_score = dev_score
         self._bar: Progress | None = None
         self._shown: dict[str, str] = {}
 
@@ -228,7 +229,7 @@ class QuietProgress(TrainerCallback):
         """Show the figures at the bar's end."""
         if self._bar is None:
             return
-        shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{DEV_SCORE}")}
+        shown = {"loss": logs.get("loss"), "dev": logs.get(f"eval_{self._dev_score}")}
         self._shown |= {key: f"{value:.4g}" for key, value in shown.items() if value is not None}
         self._bar.set_postfix(self._shown)
 

@@ -113,6 +113,18 @@ MISTAKES = {
         set_at("evaluation", "sts", "STSB", to="stsbench"),
         r"evaluation.sts.STSB: no source named 'stsbench' \(did you mean 'stsb'\?\)",
     ),
+    "unknown source of a task": (
+        set_at("evaluation", "tasks", to={"m": {"source": "stbs", "columns": {"first": 1, "second": 2, "score": 3}}}),
+        r"evaluation.tasks.m.source: no source named 'stbs' \(did you mean 'stsb'\?\)",
+    ),
+    "unknown dev task": (
+        set_at("evaluation", "dev", to="STSB"),
+        r"evaluation: dev: STSB is judged on; dev picks and test judges",
+    ),
+    "published figure of an unknown task": (
+        set_at("variants", "simcse", "published", to={"source": "A paper", "sts": {"STSBB": 80.0}}),
+        r"variants.simcse.published.sts: no STS task named 'STSBB' \(did you mean 'STSB'\?\)",
+    ),
     "bad hash": (set_at("sources", "corpus", "sha256", to="abc"), r"sources.corpus.sha256: .*\(got 'abc'\)"),
     "unknown source of a variant": (
         set_at("variants", "simcse", "encoder", to={"source": "roberta"}),

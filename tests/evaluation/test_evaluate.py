@@ -43,6 +43,15 @@ def test_transfer_tasks_are_scored_by_the_classifier_that_is_asked_for(senteval:
     assert scores == evaluate_transfer(lambda texts: noise[: len(texts)], {"CR": senteval}, classifier="sklearn")
 
 
+def test_tasks_of_ones_own_are_found_in_the_data_of_the_stage(senteval: Path) -> None:
+    Path("data/sts").mkdir(parents=True)
+    for name in ("mine", "mine-dev"):
+        Path(f"data/sts/{name}.parquet").touch()
+    assert list(find_tasks(None, senteval, own=["mine"])) == ["STS12", "mine", "CR"]
+    with pytest.raises(ConfigError, match=r"no task named 'mien' \(did you mean 'mine'\?\)"):
+        find_tasks(["mien"], senteval, own=["mine"])
+
+
 def test_an_unknown_task_is_corrected(senteval: Path) -> None:
     with pytest.raises(ConfigError, match=r"no task named 'sts12'.*'STS12'"):
         find_tasks(["sts12"], senteval)

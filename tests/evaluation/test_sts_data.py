@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from components.config.evaluation import Evaluation
 from components.errors import DataError
 from components.evaluation.sts_data import load_sts, read_sts, write_sts
 
@@ -25,6 +26,10 @@ def stsb(tmp_path: Path) -> Path:
     (folder / "sts-test.csv").write_text(STSB.format("5.000") + STSB.format("0.200").rstrip() + "\tmore\tcolumns\n")
     (folder / "sts-dev.csv").write_text(STSB.format("3.000"))
     return folder
+
+
+def write(folder: Path, out: str = "out", **sts: str) -> dict[str, int]:
+    return write_sts(Evaluation.model_validate({"sts": {"STSB": "stsb"} | sts}), folder, folder / out)
 
 
 @pytest.fixture
@@ -48,14 +53,14 @@ def test_quotation_marks_of_stsb_are_text(stsb: Path) -> None:
     assert (pairs.first[0], pairs.second, pairs.score.tolist()) == ('A "man" sings.', ['He says "so.'] * 2, [5.0, 0.2])
 
 
-def test_the_dev_split_is_written_whatever_the_tasks(stsb: Path, tmp_path: Path) -> None:
-    assert write_sts({"STSB": stsb}, tmp_path / "out") == {"STSB": 2, "STSB-dev": 1}
+def test_the_dev_split_is_written_beside_the_tasks(stsb: Path, tmp_path: Path) -> None:
+    assert write(tmp_path) == {"STSB": 2, "STSB-dev": 1}
     assert load_sts("STSB-dev", tmp_path / "out").score.tolist() == [3.0]
 
 
 def test_the_train_split_lies_apart_from_the_tasks(stsb: Path, tmp_path: Path) -> None:
     (stsb / "sts-train.csv").write_text(STSB.format("4.500"))
-    write_sts({"STSB": stsb}, tmp_path / "out")
+    write(tmp_path)
     assert {path.stem for path in (tmp_path / "out").glob("*.parquet")} == {"STSB", "STSB-dev"}
     assert load_sts("STSB", tmp_path / "out" / "train").score.tolist() == [4.5]
 
@@ -66,7 +71,7 @@ def test_pairs_without_gold_and_the_all_file_are_left_out(senteval: Path) -> Non
 
 
 def test_subsets_are_kept_by_name(senteval: Path, stsb: Path, tmp_path: Path) -> None:
-    write_sts({"STSB": stsb, "STS15": senteval}, tmp_path / "out")
+    write(tmp_path, STS15="senteval")
     table = pq.read_table(tmp_path / "out" / "STS15.parquet")
     assert table["subset"].to_pylist() == ["belief", "belief", "images"]
 
@@ -102,7 +107,7 @@ def test_hub_snapshots_are_read_by_split(tmp_path: Path, name: str) -> None:
 
 def test_the_same_source_gives_the_same_bytes(stsb: Path, tmp_path: Path) -> None:
     for out in ("a", "b"):
-        write_sts({"STSB": stsb}, tmp_path / out)
+        write(tmp_path, out)
     assert (tmp_path / "a" / "STSB.parquet").read_bytes() == (tmp_path / "b" / "STSB.parquet").read_bytes()
 
 
@@ -146,10 +151,10 @@ def test_an_unknown_layout_is_named_by_what_it_holds(tmp_path: Path) -> None:
 
 
 def test_a_broken_source_leaves_the_last_good_data(stsb: Path, tmp_path: Path) -> None:
-    write_sts({"STSB": stsb}, tmp_path / "out")
+    write(tmp_path)
     (stsb / "sts-test.csv").write_text("")
     with pytest.raises(DataError):
-        write_sts({"STSB": stsb}, tmp_path / "out")
+        write(tmp_path)
     assert len(load_sts("STSB", tmp_path / "out")) == 2
 
 
@@ -164,7 +169,7 @@ def records(folder: Path, *rows: dict) -> Path:
 
 
 def test_a_null_sentence_is_named_by_its_row(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"test\.jsonl, row 2: sentence1 is null, not a text"):
+    with pytest.raises(DataError, match=r"test\.jsonl, line 2: sentence1, sentence2 or score is empty"):
         read_sts("STSB", records(tmp_path, RECORD, RECORD | {"sentence1": None}))
 
 
@@ -188,7 +193,7 @@ def test_one_set_of_several_on_another_scale_is_refused(senteval: Path) -> None:
 
 def test_missing_fields_are_named_beside_those_that_are_there(tmp_path: Path) -> None:
     row = {"sentence1": "one", "sentence2": "two", "similarity_score": 1.0}
-    with pytest.raises(DataError, match=r"not all there; it has sentence1, sentence2, similarity_score"):
+    with pytest.raises(DataError, match=r"no column 'score', only sentence1, sentence2, similarity_score"):
         read_sts("STSB", records(tmp_path, row))
 
 
@@ -201,7 +206,7 @@ def test_a_corrupt_deflate_stream_is_an_error(tmp_path: Path) -> None:
     packed = bytearray(gzip.compress(b"".join(json.dumps(RECORD | {"n": n}).encode() + b"\n" for n in range(500))))
     packed[200:220] = bytes(20)
     (tmp_path / "test.jsonl.gz").write_bytes(packed)
-    with pytest.raises(DataError, match=r"broken or truncated|no JSON object"):
+    with pytest.raises(DataError, match=r"broken or truncated|not JSON"):
         read_sts("STS13", tmp_path)
 
 

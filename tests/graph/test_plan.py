@@ -10,6 +10,7 @@ from components.graph.plan import STAGES, Demand, plan_of
 from tests.graph.project import change, lay_out, plans
 
 FILE = {"uri": "file:///elsewhere"}
+TASK = {"source": "stsb", "columns": {"first": 1, "second": 2, "score": 3}}
 OF_CORPUS = [{"set": "corpus", "roles": {"anchor": "identity", "positive": "identity"}}]
 
 
@@ -38,6 +39,8 @@ def folder(tmp_path: Path) -> Path:
         ("augmentation.views.heavy", {"kind": "word_repetition", "rate": 0.6}, ["views", "validate@views"]),
         ("augmentation.max_length", 16, ["views", "validate@views"]),
         ("evaluation.sts.SICKR", "stsb", ["sts"]),
+        ("evaluation.tasks", {"mine": TASK}, ["sts"]),
+        ("evaluation.tasks", {"mine": TASK | {"source": "llm", "scale": [0, 1]}}, ["fetch", "sts"]),
         ("evaluation.batch_size", 8, []),
         ("synthesis.tuples.nli", 400, ["synthesize@nli"]),
         ("synthesis.filters.cosine", "encoder", ["fetch", "synthesize@nli", "synthesize@sts"]),

@@ -59,14 +59,14 @@ def _run(variant: str, rank: int, seed: int, tasks: Sequence[str], pairs: int) -
         "sts/STSB-dev": 86.6 + (0.1 * rank - 0.4) * way + rng.normal(0, 0.08, len(steps)) * (steps > 0),
         "geometry/heldout/alignment": 0.11 - 0.05 * way * rng.uniform(0.5, 1.3) + 0.008 * rank * (way > 0) * way,
         "geometry/heldout/uniformity": -3.0 - 0.4 * way * rng.uniform(0.8, 1.1) - 0.03 * rank * way,
-        "geometry/stsb-dev/alignment": 0.20 + 0.01 * rank * way + 0.02 * way * rng.normal(),
-        "geometry/stsb-dev/uniformity": -2.8 - 0.3 * way - 0.05 * rank * way * rng.uniform(0.8, 1.2),
+        "geometry/STSB-dev/alignment": 0.20 + 0.01 * rank * way + 0.02 * way * rng.normal(),
+        "geometry/STSB-dev/uniformity": -2.8 - 0.3 * way - 0.05 * rank * way * rng.uniform(0.8, 1.2),
     }
     metrics |= {name: float(values[-1]) for name, values in curves.items()}
     points = {name: list(zip(steps.tolist(), values.tolist(), strict=True)) for name, values in curves.items()}
     if trained:
         for kind in ("alignment", "uniformity"):
-            gap = curves[f"geometry/heldout/{kind}"] - curves[f"geometry/stsb-dev/{kind}"]
+            gap = curves[f"geometry/heldout/{kind}"] - curves[f"geometry/STSB-dev/{kind}"]
             metrics[f"rfd/{kind}"] = float(gap[1:].mean())
         loss = np.arange(1, 41)
         values = (0.05 + 0.1 * (rank % 5)) * np.exp(-loss / 15) + 0.02 + 0.004 * rng.random(40)

@@ -37,6 +37,16 @@ def without(result: RunResult, metric: str) -> RunResult:
     return replace(result, metrics={name: value for name, value in result.metrics.items() if name != metric})
 
 
+def test_each_dev_task_has_columns_and_is_no_task_of_the_average() -> None:
+    mine = [
+        replace(run, settings={"evaluation.dev": "mine"}, metrics=run.metrics | {"sts/mine": 70.0})
+        for run in RESULTS[-1:]
+    ]
+    keys = [column.key for column in board([*RESULTS[:-1], *mine]).columns]
+    assert keys[:5] == ["sts/STSB", "sts/SICKR", "sts/avg", "sts/STSB-dev", "sts/mine"]
+    assert "geometry/mine/alignment" in keys
+
+
 def test_a_score_is_the_mean_and_sample_deviation_of_the_seeds() -> None:
     scores = [run.metrics["sts/STSB"] for run in RESULTS if run.variant == "simcse"]
     expected = f"{np.mean(scores):.2f} ± {np.std(scores, ddof=1):.2f}"

@@ -44,10 +44,25 @@ EXEMPT = {
 }
 Keys = tuple[str | int, ...]
 RAW: dict[str, Any] = YAML(typ="safe").load(REPOSITORY / "params.yaml")
+COLUMNS = {"first": 1, "second": 5, "score": 9}
+RAW["evaluation"]["tasks"] = {
+    "mine": {"source": "stsb", "split": "test", "columns": COLUMNS, "scale": [1.0, 4.0]},
+    "mine-dev": {"source": "stsb", "split": "dev", "columns": COLUMNS},
+}
 PARAMS = Params.model_validate(RAW)
 # Values that a text may have in some place of params.yaml; one of them fits wherever a text is chosen from a few.
 TEXTS = [*RAW["augmentation"]["views"], *RAW["sources"], "none", "always", "online", "cls", "fp32", "bf16", "sklearn"]
-TEXTS += ["anchor", "negative", "arccon", "info_nce", "tuples/sts", "a [X] is [MASK]", "https://localhost/x", "0" * 64]
+TEXTS += [
+    "mine-dev",
+    "anchor",
+    "negative",
+    "arccon",
+    "info_nce",
+    "tuples/sts",
+    "a [X] is [MASK]",
+    "https://localhost/x",
+    "0" * 64,
+]
 
 
 def leaves(node: Any, at: Keys = ()) -> Iterator[Keys]:
@@ -75,7 +90,7 @@ def _project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (folder / outs[-1]).mkdir(parents=True)
             columns = ["span_mask_near", "span_mask_far"] if view == "span_mask" else [view]
             pq.write_table(pa.table({name: [] for name in columns}), folder / outs[-1] / "part-00000.parquet")
-    outs += [f"data/sts/{task}.parquet" for task in ("STSB", "STSB-dev", "STS12")]
+    outs += [f"data/sts/{task}.parquet" for task in ("STSB", "STSB-dev", "STS12", "mine", "mine-dev")]
     outs += [
         "data/tuples/nli.parquet",
         "data/tuples/sts.parquet",
@@ -161,7 +176,14 @@ def changed(**sections: dict[str, Any]) -> Params:
 @pytest.mark.parametrize(
     "pin", [{"uri": "file:///other/"}, {"sha256": "0" * 64}, {"uri": "hf://datasets/senteval/mr@0123456/"}]
 )
-@pytest.mark.parametrize("task", [{"transfer": {"MR": "mr"}}, {"sts": {"STSB": "stsb", "STS12": "mr"}}])
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"transfer": {"MR": "mr"}},
+        {"sts": {"STSB": "stsb", "STS12": "mr"}},
+        {"tasks": {"mine": {"source": "mr", "columns": COLUMNS}}},
+    ],
+)
 def test_another_source_of_a_task_makes_another_run(project: Path, task: dict[str, Any], pin: dict[str, str]) -> None:
     source = {"uri": "file:///senteval/", "sha256": None}
     (project / "data/sources/.mr.json").write_text("MR as fetched")

@@ -14,12 +14,12 @@ from sentence_transformers import SentenceTransformer
 from components import paths
 from components.augmentation.shards import make_view
 from components.config import Params, load_params, variant_settings
+from components.config.evaluation import STSB_DEV
 from components.errors import ConfigError
 from components.evaluation.embed import encoder_of
 from components.evaluation.sts import evaluate_sts
-from components.evaluation.sts_data import DEV, load_sts
+from components.evaluation.sts_data import load_sts
 from components.training.run import TrainingSummary, train
-from components.training.trace import DEV_SCORE
 from tests.encoder.architectures import DECODERS, ENCODERS, SEQUENCE_TO_SEQUENCE, checkpoint
 
 pytestmark = pytest.mark.slow
@@ -38,9 +38,9 @@ def base(_miniature: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> B
         for name in (paths.CORPUS, paths.STS, paths.TUPLES):
             shutil.copytree(_miniature / name, tmp_path / name)
         # No two sentences of a pair are one: rounding would order cosines of 1.
-        dev = pq.read_table(paths.STS / f"{DEV}.parquet").to_pydict()
+        dev = pq.read_table(paths.STS / f"{STSB_DEV}.parquet").to_pydict()
         dev["second"] = [text.removesuffix(" .") for text in dev["second"]]
-        pq.write_table(pa.table(dev), paths.STS / f"{DEV}.parquet")
+        pq.write_table(pa.table(dev), paths.STS / f"{STSB_DEV}.parquet")
         checkpoint(kind, tmp_path / paths.SOURCES / encoder.get("source", "encoder"), **config)
         params = load_params(_miniature / "params.yaml")
         params = params.model_copy(update={"encoder": params.encoder.model_copy(update=encoder)})
@@ -55,8 +55,8 @@ def trained(params: Params, variant: str = "simcse", **overrides: Any) -> tuple[
     scores: Scores = []
 
     def record(values: dict[str, float], step: int) -> None:
-        if DEV_SCORE in values:
-            scores.append(values[DEV_SCORE])
+        if f"sts/{STSB_DEV}" in values:
+            scores.append(values[f"sts/{STSB_DEV}"])
 
     settings = variant_settings(params, variant, TWO_STEPS | overrides)
     return scores, train(params, settings, 0, Path("run"), record)
@@ -64,7 +64,7 @@ def trained(params: Params, variant: str = "simcse", **overrides: Any) -> tuple[
 
 def score(encoder: SentenceTransformer) -> float:
     """What its users measure on STS-B dev, ×100."""
-    return evaluate_sts(encoder_of(encoder), {DEV: load_sts(DEV)}).scores[DEV]
+    return evaluate_sts(encoder_of(encoder), {STSB_DEV: load_sts(STSB_DEV)}).scores[STSB_DEV]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from components.config.variants import Part, Roles
 from components.encoder.model import SentenceEncoder
 from components.evaluation.geometry import alignment, uniformity
 from components.evaluation.measure import measure
-from components.evaluation.sts_data import DEV, load_sts
+from components.evaluation.sts_data import load_sts
 from components.training.rows import load_part
 from components.training.run import train
 from components.training.trace import Trace, heldout_samples
@@ -39,7 +39,7 @@ def trace(encoder: SentenceEncoder) -> Trace:
     parts = [load_part(part, lambda texts: pytest.fail("nothing to tokenise"), seed=0)]
     params = load_params()
     training = params.training.model_copy(update={"batch_size": 8, "precision": "fp32"})
-    return Trace(encoder, parts, load_sts(DEV), params.evaluation, training=training, seed=0)
+    return Trace(encoder, parts, load_sts("STSB-dev"), params.evaluation, training=training, seed=0)
 
 
 def random_states() -> tuple[object, ...]:
@@ -122,7 +122,7 @@ def measured(name: str, **encoder: Any) -> tuple[Trace, SentenceEncoder, dict[st
     ]
     geometry = params.evaluation.geometry.model_copy(update={"samples": SAMPLES})
     evaluation = params.evaluation.model_copy(update={"geometry": geometry})
-    trace = Trace(loaded, parts, load_sts(DEV), evaluation, training=settings.training.recipe("fp32"), seed=0)
+    trace = Trace(loaded, parts, load_sts("STSB-dev"), evaluation, training=settings.training.recipe("fp32"), seed=0)
     return trace, loaded, trace.measure(loaded)
 
 
@@ -156,7 +156,7 @@ def plain_corpus() -> tuple[Pairs, list[str]]:
 
 def plain_dev() -> tuple[Pairs, list[str]]:
     """Likewise of STS-B dev."""
-    loaded = load_sts(DEV)
+    loaded = load_sts("STSB-dev")
     dev = list(zip(loaded.first, loaded.second, loaded.score, strict=True))
     clear = [pair for pair in dev if pair[2] >= 4 or pair[2] <= 1]
     return [pair[:2] for pair in dev if pair[2] >= 4][:SAMPLES], [text for pair in clear for text in pair[:2]][:SAMPLES]
@@ -188,7 +188,7 @@ def test_plain_pairs_are_measured_by_their_anchors(miniature: Path, name: str, l
 def test_sts_b_is_measured_by_its_first_clear_pairs_under_the_prompt_in_use(miniature: Path) -> None:
     prompts = {"pooling": "prompt_mask", "templates": ["this [X] is [MASK] .", "a [X] was [MASK] ."]}
     _, encoder, metrics = measured("simcse", **prompts)
-    assert figures(metrics, "stsb-dev") == pytest.approx(plain_figures(encoder, *plain_dev()), abs=1e-5)
+    assert figures(metrics, "STSB-dev") == pytest.approx(plain_figures(encoder, *plain_dev()), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["simcse", "ngcse-sts-ht"])
