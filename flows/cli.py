@@ -118,7 +118,9 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate", help="score any sentence-transformers folder, hub id or models:/name@alias"
     )
     evaluate.add_argument("model")
-    evaluate.add_argument("--tasks", type=_names, help="such as STS12,STSB,MR (default: all that are found)")
+    evaluate.add_argument(
+        "--tasks", type=_names, help="such as STS12,STSB,MR or of evaluation.tasks (default: all that are found)"
+    )
     evaluate.add_argument("--senteval", type=Path, metavar="DIR", help="folder in SentEval's layout")
     evaluate.add_argument(
         "--precision",
@@ -133,6 +135,20 @@ def _parser() -> argparse.ArgumentParser:
         help="of the transfer tasks, SentEval's: adam, as in the papers' tables, or sklearn",
     )
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the scores there too")
+    evaluate.add_argument(
+        "--mteb",
+        nargs="?",
+        const=(),
+        type=_names,
+        metavar="TASKS",
+        help="by mteb's own runner: its tasks, or those of evaluation.tasks (default: the papers' STS tasks)",
+    )
+    evaluate.add_argument(
+        "--mteb-results", type=Path, default=Path("reports/mteb"), metavar="DIR", help="(default: %(default)s)"
+    )
+    evaluate.add_argument(
+        "--mteb-name", metavar="OWNER/NAME", help="of the model in mteb's results (default: cseflow/ and its own name)"
+    )
     evaluate.set_defaults(run=_evaluate)
 
     up = commands.add_parser("up", help="start servers and workers on this machine, and deploy (make up)")
@@ -364,21 +380,59 @@ def _join(chosen: argparse.Namespace) -> None:
 def _evaluate(chosen: argparse.Namespace) -> None:
     import tempfile
 
-    from components import paths
-    from components.config import load_params
-    from components.config.load import PARAMS
-    from components.evaluation.evaluate import find_tasks, run
-    from components.graph.fresh import require_fresh_stages
-
-    if PARAMS.is_file() and paths.STS in find_tasks(chosen.tasks, chosen.senteval).values():
-        require_fresh_stages(load_params(), ["sts"])
     with tempfile.TemporaryDirectory(prefix="cseflow-") as folder:
         model = chosen.model
         if model.startswith("models:/"):
             from components.tracking.registry import local_copy
 
             model = str(local_copy(model, folder))
-        run(model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision, chosen.classifier)
+        (_evaluate_here if chosen.mteb is None else _evaluate_by_mteb)(model, chosen)
+
+
+def _evaluate_here(model: str, chosen: argparse.Namespace) -> None:
+    from components import paths
+    from components.evaluation.evaluate import find_tasks, run
+    from components.graph.fresh import require_fresh_stages
+
+    params, own = _own_tasks()
+    if params and paths.STS in find_tasks(chosen.tasks, chosen.senteval, own).values():
+        require_fresh_stages(params, ["sts"])
+    run(model, chosen.tasks, chosen.senteval, chosen.json, chosen.precision, chosen.classifier, own)
+
+
+def _evaluate_by_mteb(model: str, chosen: argparse.Namespace) -> None:
+    from components.errors import ConfigError
+    from components.evaluation.mteb_runner import name_of, run_mteb
+    from components.graph.fresh import require_fresh_stages
+
+    for option, given in (
+        ("--tasks", chosen.tasks),
+        ("--senteval", chosen.senteval),
+        ("--json", chosen.json),
+        ("--precision", chosen.precision != "fp32"),
+        ("--classifier", chosen.classifier != "adam"),
+    ):
+        if given:
+            raise ConfigError(f"{option} is not for mteb's runner: leave it out, or leave out --mteb")
+    name = chosen.mteb_name or name_of(chosen.model)
+    if name.count("/") != 1:
+        raise ConfigError(f"--mteb-name: {name!r} is not OWNER/NAME")
+    params, own = _own_tasks()
+    if params and set(own).intersection(chosen.mteb):
+        require_fresh_stages(params, ["sts"])
+    run_mteb(model, name, chosen.mteb or None, chosen.mteb_results, own)
+    sys.stdout.write(f"mteb's results: {chosen.mteb_results}/results\n")
+
+
+def _own_tasks() -> tuple[Any, list[str]]:
+    """params.yaml, where there is one, and the tasks of evaluation.tasks that judge."""
+    from components.config import load_params
+    from components.config.load import PARAMS
+
+    if not PARAMS.is_file():
+        return None, []
+    params = load_params()
+    return params, [name for name in params.evaluation.judged if name in params.evaluation.tasks]
 
 
 def _rollback(chosen: argparse.Namespace) -> None:
