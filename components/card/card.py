@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import paths
-from components.card.origin import Origin, origin, sources_of
+from components.card.origin import Origin, origin, sources_of, sts_sources
 from components.card.papers import papers_of
 from components.config import Params
 from components.evaluation.result import RunResult
@@ -201,9 +201,9 @@ def _hardware(facts: Facts) -> str:
     on = f"{named.get('cpu', 'unknown')}, {named.get('cores', '?')} cores, GPUs: {named.get('gpus', 'unknown')}"
     if not facts.spec.variant.objective:
         return f"## Hardware and time\n\nNothing was trained. It was measured on {on}."
-    minutes = facts.seconds / 60
+    took = f"{facts.seconds:.0f} seconds" if facts.seconds < 120 else f"{facts.seconds / 60:.0f} minutes"
     return (
-        f"## Hardware and time\n\n{facts.steps} steps in {minutes:.1f} minutes (since it was last started), on {on}; "
+        f"## Hardware and time\n\n{facts.steps} steps in {took} (since it was last started), on {on}; "
         f"precision {code(facts.spec.training.precision)}. The weights are those of step {facts.best_step}, the best "
         "on the development set; the test sets have picked nothing."
     )
@@ -218,7 +218,7 @@ def _eval_results(facts: Facts) -> "list[EvalResult]":
     from huggingface_hub import EvalResult
 
     hubs = {name: each.hub for name, each in _origins(facts).items()}
-    sts = {str(task): source for task, source in facts.params.evaluation.sts.items()}
+    sts = sts_sources(facts.params)
     found = [
         EvalResult(
             task_type="semantic-similarity",

@@ -34,7 +34,8 @@ def sources_of(path: str, params: Params) -> list[str]:
     """The entries of `sources` that the data set at `path`, as dvc.lock has it, was made from."""
     pure = PurePosixPath(path)
     if pure.is_relative_to(paths.STS):
-        found = [source for task, source in params.evaluation.sts.items() if task == pure.stem.removesuffix("-dev")]
+        sts = sts_sources(params)
+        found = [sts.get(pure.stem) or sts.get(pure.stem.removesuffix("-dev"), "")]
     elif pure.is_relative_to(paths.SETS):
         found = [params.sets[pure.stem].source] if pure.stem in params.sets else []
     elif pure.is_relative_to(paths.NLI):
@@ -44,6 +45,12 @@ def sources_of(path: str, params: Params) -> list[str]:
     else:
         found = ["corpus"]
     return [name for name in found if name in params.sources]
+
+
+def sts_sources(params: Params) -> dict[str, str]:
+    """STS task → its entry of `sources`; tasks of one's own are among them."""
+    known = {str(task): source for task, source in params.evaluation.sts.items()}
+    return known | {name: task.source for name, task in params.evaluation.tasks.items()}
 
 
 def _text(source: Source) -> str:
