@@ -4,22 +4,24 @@ Exit status 1 where anything was lost, doubled, or ended as it should not.
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from components.files import written_whole
 from components.processes import usable_cores
 from tests.campaign import faults
-from tests.campaign.lives import live
+from tests.campaign.lives import live, warm
 from tests.campaign.projects import ENVIRONMENT, Projects
 from tests.campaign.report import page
 from tests.campaign.workloads import Tally, Workload, run, trained, workloads
@@ -41,9 +43,10 @@ def main() -> int:
     parser.add_argument("--kills", type=float, default=1.0, metavar="FACTOR", help="of the usual number of kills")
     parser.add_argument("--jobs", type=int, default=usable_cores(), metavar="N", help="how many run side by side")
     parser.add_argument("--into", type=Path, metavar="FILE", help="write the account there, in Markdown")
+    parser.add_argument("--reuse", type=Path, metavar="DIR", help="of an earlier call: take the projects made there")
     chosen = parser.parse_args()
     began, lock = time.monotonic(), threading.Lock()
-    folder = Path(tempfile.mkdtemp(prefix="cseflow-campaign-"))
+    folder = chosen.reuse or Path(tempfile.mkdtemp(prefix="cseflow-campaign-"))
 
     def say(text: str) -> None:
         with lock:
@@ -67,37 +70,53 @@ def main() -> int:
             say(f"  {fault}")
         return tally
 
-    (folder / "server").mkdir()
+    def write(tallies: Sequence[Tally], others: Collection[str]) -> None:
+        """The account, as far as it has come."""
+        account = page(
+            [tally for tally in tallies if tally.name not in others],
+            [tally for tally in tallies if tally.name in others],
+            day=datetime.now(UTC),
+            commit=commit,
+            seed=chosen.seed,
+            cores=usable_cores(),
+            seconds=time.monotonic() - began,
+            load=os.getloadavg()[2],
+            disk=SMALL_DISK if any(name.startswith("full disk") for name in others) else NO_DISK,
+        )
+        with written_whole(chosen.into) as aside:
+            aside.write_text(account, encoding="utf-8")
+
+    commit = _commit()
+    (folder / "server").mkdir(exist_ok=True)
     server = Server(folder / "server")
-    with ChatServer(slow_answer) as llm, ThreadPoolExecutor(chosen.jobs) as pool:
+    tallies: dict[str, Tally] = {}
+    with ChatServer(slow_answer, _port(folder)) as llm, ThreadPoolExecutor(chosen.jobs) as pool:
         try:
+            (folder / "port").write_text(str(llm.port))
+            warm()
             projects = Projects(folder, llm)
             say(f"projects made in {folder}")
             server.start()
             kinds = workloads(projects, llm, server)
             kills = {each.name: partial(run, scaled(each), projects, chosen.seed, say) for each in kinds}
             others = _others(projects, kinds, chosen.seed, say)
-            wanted = [work for work in [*kills.items(), *others.items()] if chosen.only in work[0]]
-            tallies = dict(zip((name for name, _ in wanted), pool.map(done, wanted), strict=True))
+            wanted = {name: work for name, work in (kills | others).items() if chosen.only in name}
+            for future in as_completed([pool.submit(done, work) for work in wanted.items()]):
+                tallies[future.result().name] = future.result()
+                if chosen.into:
+                    write([tallies[name] for name in wanted if name in tallies], others)
         finally:
             server.kill()
-    wrong = any(tally.faults or tally.lost or tally.doubled for tally in tallies.values())
-    if not wrong:
+    wrong = any(tally.faults or tally.lost or tally.doubled or tally.left for tally in tallies.values())
+    if not wrong and not chosen.reuse:
         shutil.rmtree(folder, ignore_errors=True)
-    if chosen.into:
-        told = [[tally for name, tally in tallies.items() if name in names] for names in (kills, others)]
-        disk = SMALL_DISK if any(name.startswith("full disk") for name in others) else NO_DISK
-        account = page(
-            *told,
-            day=datetime.now(UTC),
-            commit=_commit(),
-            seed=chosen.seed,
-            cores=usable_cores(),
-            seconds=time.monotonic() - began,
-            disk=disk,
-        )
-        chosen.into.write_text(account, encoding="utf-8")
     return int(wrong)
+
+
+def _port(folder: Path) -> int:
+    """Of the server that answers, which the projects of an earlier call know; 0 for any."""
+    path = folder / "port"
+    return int(path.read_text()) if path.exists() else 0
 
 
 def _others(projects: Projects, kinds: list[Workload], seed: int, say: faults.Say) -> dict[str, Callable[[], Tally]]:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from tests.campaign.evidence import Items
 from tests.campaign.lives import Life, Started, live
-from tests.campaign.projects import ENVIRONMENT, Projects
+from tests.campaign.projects import ENVIRONMENT, TRAIN, Projects
 from tests.campaign.workloads import SIGNS_OF_A_FAULT, Tally, Workload, on_server, reported, some, trained
 from tests.tracking.server import Server, until
 
-TRAIN = ("cseflow", "train", "esimcse")
-FULL = 6  # times for each command
-DEATHS = 4
+FULL = 3  # times for each command
+DEATHS = 3
 Say = Callable[[str], None]
 
 
@@ -155,7 +154,7 @@ def locked(folder: Path) -> Iterator[None]:
 def dying_server(projects: Projects, seed: int, say: Say) -> Tally:
     """MLflow's server is killed in the middle of a training, and started again afterwards."""
     draw = random.Random(f"{seed} dying server")
-    (projects.folder / "dying").mkdir()
+    (projects.folder / "dying").mkdir(exist_ok=True)
     server = Server(projects.folder / "dying")
     environment = ENVIRONMENT | {"MLFLOW_TRACKING_URI": server.uri}
     try:

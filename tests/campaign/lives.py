@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 PRELOADED = [
+    "__main__",
     *("components.augmentation.__main__", "components.corpus.__main__", "components.synthesis.__main__"),
     *("components.promotion.gate", "components.report.page", "components.runs.measure", "components.training.run"),
     *("flows.cli", "flows.experiment", "components.tracking.delivery", "components.synthesis.backends.openai"),
@@ -65,6 +66,13 @@ def live(
 ) -> Life:
     """Run `command` in `folder` until it ends, or is ended by `kill`."""
     return Started(folder, command, kill, environment, notes).ended()
+
+
+def warm() -> None:
+    """Have everything imported that processes are forked from, so that the first one's time is that of its work."""
+    process = _context.Process(target=os.getpid)
+    process.start()
+    process.join()
 
 
 class Started:

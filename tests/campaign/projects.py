@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -25,57 +26,58 @@ ENVIRONMENT = {  # of every process: one core each, and nothing of the caller's 
 CORPUS_SENTENCES = 20_000
 CONCURRENCY = 8
 TUPLES = {"nli": 120, "sts": 400}
+TRAIN = ("cseflow", "train", "esimcse")
 TRAINING = {"sentences": 288, "batch_size": 16, "evaluation_steps": 3}  # 18 steps, 6 checkpoints
 
 
 class Projects:
-    """The states, each made once in `folder` and copied for every round."""
+    """The states, each made once in `folder` and copied for every round; those that are made already are taken."""
 
     def __init__(self, folder: Path, llm: ChatServer) -> None:
         self.folder, self._llm, self._copies = folder, llm, 0
-        self.made = self._made()
-        self.without_data = self._state("without-data", self.made)
-        for name in ("answers", "data", "dvc.lock"):
-            _remove(self.without_data / name)
-        shutil.rmtree(self.without_data / ".dvc/cache")
-        self.without_answers = self._state("without-answers", self.made)
-        for name in ("answers", "data/tuples"):
-            shutil.rmtree(self.without_answers / name)
-        self.without_corpus = self._state("without-corpus", self.made)
-        shutil.rmtree(self.without_corpus / "data/corpus")
-        self.without_views = self._state("without-views", self.made)
-        shutil.rmtree(self.without_views / "data/views")
-        self.with_store = self._state("with-store", self.made)
-        self._migrate(self.with_store)
-        self.two_processes = self._state("two-processes", self.with_store)
-        _set(self.two_processes / "params.yaml", "training", processes=2)
-        self.without_export = self._state("without-export", self.with_store)
-        training = ("cseflow", "train", "esimcse")
-        cut = live(self.without_export, training, Kill(where="/.encoder."), ENVIRONMENT)
-        assert cut.status == -9 and ".encoder" in cut.landed, cut
-        self.without_delivery = self._state("without-delivery", self.with_store)
-        done = live(self.without_delivery, training, None, ENVIRONMENT)
-        assert done.status == 0, done.said
-        for path in self.without_delivery.glob("runs/*/delivery.json"):
-            path.unlink()
-        shutil.rmtree(self.without_delivery / "mlartifacts")
-        shutil.copy(self.with_store / "mlflow.db", self.without_delivery / "mlflow.db")
+        self.made = self._state("made", self._make)
+        self.without_data = self._without("data", "answers", "data", "dvc.lock", ".dvc/cache")
+        self.without_answers = self._without("answers", "answers", "data/tuples")
+        self.without_corpus = self._without("corpus", "data/corpus")
+        self.without_views = self._without("views", "data/views")
+        self.with_store = self._state("with-store", self._migrate, self.made)
+        self.two_processes = self._state(
+            "two-processes", lambda at: _set(at / "params.yaml", "training", processes=2), self.with_store
+        )
+        self.without_export = self._state("without-export", self._train_up_to_export, self.with_store)
+        self.without_delivery = self._state("without-delivery", self._train_and_forget_delivery, self.with_store)
 
     def copy(self, state: Path) -> Path:
         """A folder of its own in that state."""
         self._copies += 1
-        folder = self.folder / f"copy-{self._copies:04}"
+        folder = self.folder / f"copy-{os.getpid()}-{self._copies:04}"
         copied(Project(state), folder)
         return folder
 
-    def _state(self, name: str, of: Path) -> Path:
-        return copied(Project(of), self.folder / name).folder
+    def _state(self, name: str, make: Callable[[Path], object], of: Path | None = None) -> Path:
+        folder, done = self.folder / name, self.folder / f"{name}.done"
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            if of is not None:
+                copied(Project(of), folder)
+            make(folder)
+            done.touch()
+        return folder
 
-    def _made(self) -> Path:
-        folder = self.folder / "made"
-        folder.mkdir(parents=True)
-        (self.folder / "encoder").mkdir()
-        project = lay_out(folder, write_tiny_encoder(self.folder / "encoder"), self._llm)
+    def _without(self, name: str, *removed: str) -> Path:
+        def remove(folder: Path) -> None:
+            for each in removed:
+                path = folder / each
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+        return self._state(f"without-{name}", remove, self.made)
+
+    def _make(self, folder: Path) -> None:
+        folder.mkdir()
+        encoder = self.folder / "encoder"
+        shutil.rmtree(encoder, ignore_errors=True)
+        encoder.mkdir()
+        project = lay_out(folder, write_tiny_encoder(encoder), self._llm)
         (folder / "raw/corpus.txt").write_text("\n".join(sentences(CORPUS_SENTENCES, 0)) + "\n")
         server = {"base_url": self._llm.url, "model": "fake", "concurrency": CONCURRENCY}
         _set(folder / "params.yaml", "synthesis", tuples=TUPLES, openai=server)
@@ -83,17 +85,24 @@ class Projects:
         _set(folder / "params.yaml", "experiment", variants=["simcse", "esimcse", "ngcse-sts-ht"])
         done = project.run("dvc", "repro", "-q", **ENVIRONMENT)
         assert done.returncode == 0, done.stdout + done.stderr
-        return folder
+
+    def _train_up_to_export(self, folder: Path) -> None:
+        cut = live(folder, TRAIN, Kill(where="/.encoder."), ENVIRONMENT)
+        assert cut.status == -9 and ".encoder" in cut.landed, cut
+
+    def _train_and_forget_delivery(self, folder: Path) -> None:
+        done = live(folder, TRAIN, None, ENVIRONMENT)
+        assert done.status == 0, done.said
+        for path in folder.glob("runs/*/delivery.json"):
+            path.unlink()
+        shutil.rmtree(folder / "mlartifacts")
+        shutil.copy(self.with_store / "mlflow.db", folder / "mlflow.db")
 
     def _migrate(self, folder: Path) -> None:
         """An empty store, for its migrations take seconds."""
         live(folder, ("cseflow", "deliver"), None, ENVIRONMENT)
         live(folder, ("cseflow", "rollback"), None, ENVIRONMENT)
         assert (folder / "mlflow.db").exists()
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _set(params: Path, section: str, **values: object) -> None:

@@ -13,7 +13,7 @@ PLACES = 6  # shown of each workload
 
 
 def page(kills: Sequence[Tally], faults: Sequence[Tally], **conditions: Any) -> str:
-    """`conditions`: day, commit, seed, cores, seconds, and in `disk` a sentence on how disks were filled."""
+    """`conditions`: day, commit, seed, cores, seconds, load, and in `disk` a sentence on how disks were filled."""
     loader = FileSystemLoader(Path(__file__).parent)
     template = Environment(loader=loader, keep_trailing_newline=True).get_template("page.md.j2")
     both = [*kills, *faults]

@@ -159,7 +159,7 @@ def some(items: Items, count: int = 6) -> str:
 
 
 def workloads(projects: Projects, llm: ChatServer, server: Server) -> list[Workload]:
-    """All of them, the longest first."""
+    """All of them; those with many short lives begin."""
 
     def keyed(folder: Path, number: int) -> dict[str, str]:
         return {"OPENAI_API_KEY": folder.name}  # by which the server's calls are told apart
@@ -175,26 +175,9 @@ def workloads(projects: Projects, llm: ChatServer, server: Server) -> list[Workl
         return {"MLFLOW_TRACKING_URI": server.uri}
 
     return [
-        Workload("experiment", 8, "with_store", ("cseflow", "experiment", "--variants", "simcse"), reported),
-        Workload(
-            "`dvc repro`", 2, "without_data", ("dvc", "repro", "-q"), data, kept=answers, start=_by_command, real=True
-        ),
-        Workload("training, two processes", 3, "two_processes", ("cseflow", "train", "simcse"), trained, real=True),
-        Workload("training", 20, "with_store", ("cseflow", "train", "simcse"), trained),
-        Workload("training with queue and momentum", 20, "with_store", ("cseflow", "train", "esimcse"), trained),
-        Workload("export", 20, "without_export", ("cseflow", "train", "esimcse"), trained),
-        Workload("delivery to SQLite", 22, "without_delivery", ("cseflow", "deliver"), trained),
-        Workload(
-            "delivery to a server",
-            20,
-            "without_delivery",
-            ("cseflow", "deliver"),
-            lambda at: on_server(at, server),
-            prepare=to_server,
-        ),
         Workload(
             "synthesis",
-            36,
+            56,
             "without_answers",
             ("python", "-m", "components.synthesis", "sts"),
             lambda at: evidence.files(at, "data/tuples/sts.*"),
@@ -204,17 +187,34 @@ def workloads(projects: Projects, llm: ChatServer, server: Server) -> list[Workl
         ),
         Workload(
             "corpus",
-            30,
+            48,
             "without_corpus",
             ("python", "-m", "components.corpus"),
             lambda at: evidence.files(at, "data/corpus/*"),
         ),
         Workload(
             "views",
-            32,
+            48,
             "without_views",
             ("python", "-m", "components.augmentation"),
             lambda at: evidence.files(at, "data/views/**/*"),
+        ),
+        Workload("delivery to SQLite", 14, "without_delivery", ("cseflow", "deliver"), trained),
+        Workload(
+            "delivery to a server",
+            10,
+            "without_delivery",
+            ("cseflow", "deliver"),
+            lambda at: on_server(at, server),
+            prepare=to_server,
+        ),
+        Workload("export", 10, "without_export", ("cseflow", "train", "esimcse"), trained),
+        Workload("training with queue and momentum", 10, "with_store", ("cseflow", "train", "esimcse"), trained),
+        Workload("training", 8, "with_store", ("cseflow", "train", "simcse"), trained),
+        Workload("experiment", 4, "with_store", ("cseflow", "experiment", "--variants", "simcse"), reported),
+        Workload("training, two processes", 1, "two_processes", ("cseflow", "train", "simcse"), trained, real=True),
+        Workload(
+            "`dvc repro`", 1, "without_data", ("dvc", "repro", "-q"), data, kept=answers, start=_by_command, real=True
         ),
     ]
 
