@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,11 @@ def ends_on_signals() -> Iterator[None]:
         again.clear()
         raise Interrupted(number)
 
+    def unraisable(error: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(error.exc_value, Interrupted):  # that a finaliser has lost: it is raised once more
+            shown(error)
+
+    shown, sys.unraisablehook = sys.unraisablehook, unraisable
     before = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
@@ -65,6 +71,7 @@ def ends_on_signals() -> Iterator[None]:
         left.set()
         signal.set_wakeup_fd(former)
         if not stopping.is_set():
+            sys.unraisablehook = shown
             for number, handler in before.items():
                 signal.signal(number, handler)
             os.write(writer, b"\0")

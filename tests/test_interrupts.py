@@ -24,6 +24,7 @@ with exit_on_error(), interrupts.ends_on_signals():
 WORK = {
     "plain": "    work()",
     "loses it once": "    try: work()\n    except KeyboardInterrupt: time.sleep(30)",
+    "loses it in a finaliser": "    class Last:\n        def __del__(self): work()\n    Last()\n    time.sleep(30)",
     "loses it always": "    while True:\n        try: work()\n        except KeyboardInterrupt: pass",
     "cleans up at length": "    try: work()\n    finally:\n        try: time.sleep(9)\n        finally: time.sleep(9)",
 }
