@@ -1,5 +1,6 @@
 """An encoder's folder sent to a hub by Hugging Face's API, in one commit: the repository has all of it or none."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -49,7 +50,18 @@ def endpoint() -> str:
 
 
 def contents(folder: Path) -> dict[str, int]:
-    """Path in `folder` → size in bytes of every file, sorted."""
+    """Path in `folder` → size in bytes of every file, sorted.
+
+    Raises:
+        CseflowError: it holds an adapter whose base is a folder of this machine, so that nobody else can load it.
+    """
+    adapter = folder / "adapter_config.json"
+    base = json.loads(adapter.read_text(encoding="utf-8"))["base_model_name_or_path"] if adapter.is_file() else ""
+    if Path(base).is_absolute():
+        raise CseflowError(
+            f"{adapter}: base_model_name_or_path is {base} on this machine; name the base as the hub has it, or train "
+            "with encoder.lora.merge: true"
+        )
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     return {name: files[name].stat().st_size for name in sorted(files)}
 

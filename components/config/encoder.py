@@ -2,11 +2,26 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from components.config.base import Section
 
 MARK = "[X]"  # stands for the sentence in a template
+
+
+class Lora(Section):
+    """A low-rank addition to frozen linear layers: W + (`alpha` / `rank`) · B · A, B starting at 0 (Hu et al. 2022,
+    "LoRA", section 4.1); A sees its input through `dropout`, a rate.
+
+    `targets` are ends of the layers' names, such as `query` or `layer.0.attention.self.query`; null: all linear layers
+    but a pooler. `merge` adds it to the weights at export; else the folder holds it alone, with the base's path.
+    """
+
+    rank: PositiveInt = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = None
+    merge: bool = True
 
 
 class Encoder(Section):
@@ -28,6 +43,8 @@ class Encoder(Section):
 
     `dropout` is the rate of hidden states and attention probabilities (SimCSE table 4: 0.1 is best; ESimCSE's
     RoBERTa-large: 0.15); null leaves the checkpoint's own, which many of today have at 0.
+
+    `lora` trains an addition to the transformer (and the head) instead of the transformer itself; null trains that.
     """
 
     source: str = "encoder"
@@ -39,6 +56,7 @@ class Encoder(Section):
     frozen_layers: Annotated[int, Field(ge=0)] | None = None
     max_length: Annotated[int, Field(ge=8)] = 256
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    lora: Lora | None = None
     templates: Annotated[list[str], Field(min_length=1)] = [f"{MARK} [MASK]"]
 
     @model_validator(mode="after")
@@ -48,4 +66,14 @@ class Encoder(Section):
                 raise ValueError(f"template {template!r} must hold {MARK} once and [MASK] once")
             if template.index("[MASK]") < template.index(MARK):
                 raise ValueError(f"template {template!r} must hold [MASK] after {MARK}: views mask words before it")
+        return self
+
+    @model_validator(mode="after")
+    def _adapted(self) -> Self:
+        if self.lora is not None and self.frozen_layers is not None:
+            raise ValueError("frozen_layers must be null beside lora, which freezes all layers; choose lora.targets")
+        if self.lora is not None and not self.lora.merge and self.pooling in {"first_last_mean", "last_two_mean"}:
+            raise ValueError(
+                f"lora.merge must be true with pooling {self.pooling}, which the base's own files rule out"
+            )
         return self

@@ -28,7 +28,8 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
 
     `prompt_mask` becomes a tokenizer that puts the prompt around every text, token weights of 1 for `[MASK]` and 0 for
     the rest, and a mean; a mean over two layers becomes a weighted layer pooling and a mean; BERT's own pooler a dense
-    layer; a base's normalisation is kept. Loading needs no custom code.
+    layer; a base's normalisation is kept. Loading needs no custom code. LoRA's addition is merged into `encoder`'s own
+    weights, or, with `lora.merge: false`, alone written: the folder then needs peft and the base in its place.
     The folder is read back before it takes its place, as its users will read it.
 
     Raises:
@@ -45,11 +46,15 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
     )
 
     settings = encoder.settings
+    texts = probes(encoder.max_length)
+    wanted = encoder.encode(texts)
+    if settings.lora is not None and settings.lora.merge:
+        encoder.merge_adapter()
     modules: list[torch.nn.Module] = []
     with tempfile.TemporaryDirectory() as plain:
         every_layer = settings.pooling in EVERY_LAYER
         encoder.transformer.config.output_hidden_states = every_layer
-        encoder.transformer.save_pretrained(plain)
+        encoder.save_transformer(plain)
         tokenizer = encoder.tokenizer
         if settings.pooling == "prompt_mask":
             tokenizer = with_template(tokenizer, encoder.anchor_template)
@@ -87,9 +92,8 @@ def export(encoder: SentenceEncoder, folder: Path | str) -> Path:
         model = SentenceTransformer(modules=modules, device="cpu", similarity_fn_name="cosine")
         with folder_written_whole(folder) as aside:
             model.save(str(aside), create_model_card=False)
-            texts = probes(encoder.max_length)
             read = SentenceTransformer(str(aside), device=str(encoder.device), trust_remote_code=False)
-            require_same(texts, embed(read, texts), encoder.encode(texts), "the exported folder")
+            require_same(texts, embed(read, texts), wanted, "the exported folder")
     return Path(folder)
 
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from components.config.encoder import Encoder
+from components.encoder.adapter import add_adapter, save_adapter
 from components.encoder.batch import HIDDEN, TokenBatch, token_batch
 from components.encoder.packed import packed_states, packs, padded_states
 from components.encoder.pooling import EVERY_LAYER, pool
@@ -81,6 +82,7 @@ class SentenceEncoder(nn.Module):
             else:
                 nn.init.zeros_(dense.bias)
             self.head = nn.Sequential(dense, nn.Tanh() if settings.head_activation == "tanh" else nn.Identity())
+        self._adapted = None if settings.lora is None else (add_adapter(transformer, settings.lora),)  # no submodule
         if settings.frozen_layers is not None:
             freeze(transformer, settings.frozen_layers)
         self._pooler = own_pooler(transformer) if settings.pooling == "pooler" else None
@@ -121,6 +123,19 @@ class SentenceEncoder(nn.Module):
         used = self.head if self.settings.head == "always" else None
         head = [] if used is None else [cast(tuple[nn.Linear, nn.Module], tuple(used))]
         return ([self._pooler] if self._pooler is not None else []) + head
+
+    def merge_adapter(self) -> None:
+        """Add what LoRA has trained to the transformer's weights; embeddings stay the same but for rounding."""
+        if self._adapted is not None:
+            self._adapted[0].merge_and_unload()
+            self._adapted = None
+
+    def save_transformer(self, folder: Path | str) -> None:
+        """Write the transformer as transformers reads it, or LoRA's addition alone, as peft does."""
+        if self._adapted is None:
+            self.transformer.save_pretrained(folder)
+        else:
+            save_adapter(self._adapted[0], folder)
 
     def states(self, tensors: Sequence[torch.Tensor], *, every_layer: bool = False) -> list[tuple[torch.Tensor, ...]]:
         """Hidden states of each of `tensors`, padded sequences (rows, tokens): as many (rows, tokens, dim).

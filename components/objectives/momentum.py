@@ -1,6 +1,7 @@
 """Momentum contrast: negatives from past batches, embedded by a slowly moving copy of the encoder."""
 
 import copy
+from collections.abc import Sequence
 from typing import Any, Self
 
 import torch
@@ -22,7 +23,8 @@ class MomentumQueue(nn.Module):
         momentum.enqueue(momentum(**anchor_inputs))
 
     Averaged weights, queue and its state are in `state_dict`, so a resumed training goes on with the same negatives.
-    The copy takes no gradient and stays in eval mode whatever mode its parent is put in.
+    The copy takes no gradient and stays in eval mode whatever mode its parent is put in. Parameters that take none in
+    the encoder either (frozen layers, the base of LoRA) are shared with it rather than copied.
     """
 
     queue: Tensor  # (size, dim); rows at `length` and beyond are not filled yet
@@ -41,7 +43,8 @@ class MomentumQueue(nn.Module):
         if not 0 <= decay <= 1:
             raise ValueError(f"decay must be in [0, 1], not {decay}")
         self.decay = decay
-        self.encoder = copy.deepcopy(encoder).requires_grad_(False).eval()
+        frozen = {id(parameter): parameter for parameter in encoder.parameters() if not parameter.requires_grad}
+        self.encoder = copy.deepcopy(encoder, frozen).requires_grad_(False).eval()
         example = next(encoder.parameters(), torch.empty(0))
         self.register_buffer("queue", torch.zeros(size, dim, dtype=example.dtype, device=example.device))
         self.register_buffer("length", torch.zeros((), dtype=torch.long, device=example.device))
@@ -65,13 +68,13 @@ class MomentumQueue(nn.Module):
         Raises:
             ValueError: `encoder` has not the parameters and buffers that were copied at the start.
         """
-        own = [parameter.detach() for parameter in self.encoder.parameters()]
-        new = [parameter.detach() for parameter in encoder.parameters()]
+        own, new = list(self.encoder.parameters()), list(encoder.parameters())
         own_buffers, new_buffers = list(self.encoder.buffers()), list(encoder.buffers())
         if _shapes(own, own_buffers) != _shapes(new, new_buffers):
             raise ValueError("encoder has other parameters or buffers than the one that was copied at the start")
-        if own:
-            torch._foreach_lerp_(own, new, 1 - self.decay)
+        moved = [(mine.detach(), its.detach()) for mine, its in zip(own, new, strict=True) if mine is not its]
+        if moved:
+            torch._foreach_lerp_([mine for mine, _ in moved], [its for _, its in moved], 1 - self.decay)
         if own_buffers:
             torch._foreach_copy_(own_buffers, new_buffers)
 
@@ -101,5 +104,5 @@ class MomentumQueue(nn.Module):
         return self.queue[:filled].clone() if filled else None
 
 
-def _shapes(parameters: list[Tensor], buffers: list[Tensor]) -> tuple[list[torch.Size], list[torch.Size]]:
+def _shapes(parameters: Sequence[Tensor], buffers: Sequence[Tensor]) -> tuple[list[torch.Size], list[torch.Size]]:
     return [parameter.shape for parameter in parameters], [buffer.shape for buffer in buffers]

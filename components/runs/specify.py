@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from components import paths
 from components.config import Params, variant_settings
+from components.config.encoder import Encoder
 from components.config.evaluation import Evaluation
 from components.config.variants import Part
-from components.errors import DataError
+from components.errors import ConfigError, DataError
 from components.runs.code import code_digest
 from components.sources.fetch import record_of
 from components.spec import RunSettings, RunSpec, SourcePin
@@ -48,8 +49,18 @@ def specify(params: Params, variant: str, seed: int = 0, overrides: Mapping[str,
         training_data=data_versions(parts),
         evaluation_data=data_versions(evaluation_paths(params.evaluation)),
         code=code_digest(),
-        libraries={name: version(name) for name in LIBRARIES},
+        libraries={name: version(name) for name in LIBRARIES} | _adapter_library(read.encoder),
     )
+
+
+def _adapter_library(encoder: Encoder) -> dict[str, str]:
+    """What computes LoRA, where it is asked for."""
+    if encoder.lora is None:
+        return {}
+    try:
+        return {"peft": version("peft")}
+    except PackageNotFoundError:
+        raise ConfigError("encoder.lora: peft is not installed; run: pip install 'cseflow[lora]'") from None
 
 
 def training_paths(parts: Iterable[Part], views: Path = paths.VIEWS) -> list[str]:

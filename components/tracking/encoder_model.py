@@ -111,7 +111,7 @@ def _save(folder: Path, into: Path, description: "Model") -> None:
         "mlflow_model": description,
         "signature": _signature(embedding_dimension(folder)),
         "input_example": EXAMPLE,
-        "pip_requirements": [f"{name}=={version(name)}" for name in _REQUIREMENTS],
+        "pip_requirements": [f"{name}=={version(name)}" for name in _required(folder)],
     }
     try:
         save_model(_Exported(folder), str(into), **options)
@@ -121,6 +121,10 @@ def _save(folder: Path, into: Path, description: "Model") -> None:
         log.warning("this MLflow saves no exported folder as it is (%s): the encoder is loaded and saved again", error)
         shutil.rmtree(into)
         save_model(SentenceTransformer(str(folder), device="cpu", trust_remote_code=False), str(into), **options)
+
+
+def _required(folder: Path) -> tuple[str, ...]:
+    return (*_REQUIREMENTS, "peft") if (folder / "adapter_config.json").exists() else _REQUIREMENTS
 
 
 def logged_encoder(client: "MlflowClient", run_id: str) -> "LoggedModel | None":

@@ -48,7 +48,9 @@ def require_encoder(encoder: SentenceEncoder, settings: RunSettings) -> None:
             f"sees nothing of the text in {source!r}; take last or mean"
         )
     alike = [part.roles.anchor for part in settings.variant.data if part.roles.anchor == part.roles.positive]
-    if alike and _same(encoder, other, other, dropout=True):
+    lora = settings.encoder.lora
+    later = lora is not None and lora.dropout > 0  # from the first step on, which moves its matrices away from 0
+    if alike and not later and _same(encoder, other, other, dropout=True):
         raise ConfigError(
             f"encoder.dropout: {source!r} drops nothing out, so that both sides of a pair of {alike[0]!r} with itself "
             "are one vector; set a rate, such as 0.1, or take another view as the positive"

@@ -1,7 +1,8 @@
 """Encoder, momentum queue and objective as one module: a batch in, the loss out."""
 
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,10 @@ from components.variants import compose
 
 
 class ContrastiveModel(nn.Module):
-    """What the trainer trains; its state dict is the whole of a checkpoint's weights, queue included."""
+    """What the trainer trains; its state dict is the whole of a checkpoint's weights, queue included.
+
+    What of the encoder takes no gradient (LoRA's base, frozen layers) is left out of it: it is as in the base.
+    """
 
     def __init__(
         self,
@@ -54,6 +58,14 @@ class ContrastiveModel(nn.Module):
             special = torch.zeros(len(encoder.tokenizer), dtype=torch.bool)
             special[encoder.tokenizer.all_special_ids] = True
             self._vocabulary = Vocabulary(len(special), special, int(encoder.tokenizer.mask_token_id))
+        kept = [
+            f"{side}.{name}"
+            for side in ("encoder", "momentum.encoder")
+            for name, each in encoder.named_parameters(remove_duplicate=False)
+            if not each.requires_grad
+        ]
+        self.register_state_dict_post_hook(partial(_leave_out, kept))
+        self.register_load_state_dict_post_hook(partial(_need_not, kept))
         self._cached = cached
         self._false_negatives, self._dims = variant.false_negatives, [encoder.dim, reference_dim]
         self._roles = role_names(variant)
@@ -165,3 +177,13 @@ class ContrastiveModel(nn.Module):
         # Without reentrance each parameter's gradient is complete once, when DistributedDataParallel waits for it.
         embedded = [checkpoint(encode, piece, use_reentrant=False) for piece in pieces]
         return torch.cat(embedded)[tokens["place"]]
+
+
+def _leave_out(names: Collection[str], module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    for name in names:
+        state.pop(prefix + name, None)
+
+
+def _need_not(names: Collection[str], module: nn.Module, incompatible: Any) -> None:
+    missing: list[str] = incompatible.missing_keys
+    missing[:] = set(missing).difference(names)

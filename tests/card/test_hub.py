@@ -46,6 +46,13 @@ def test_what_the_folder_does_not_have_is_removed_there(hub: HubServer, folder: 
     assert hub.repositories["models/lab/old"] == FILES
 
 
+def test_an_adapter_of_a_base_on_this_machine_is_not_sent(hub: HubServer, folder: Path) -> None:
+    (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "/home/me/base"}')
+    with pytest.raises(CseflowError, match=r"base_model_name_or_path is /home/me/base on this machine; name the base"):
+        push(folder, "lab/new")
+    assert "models/lab/new" not in hub.repositories
+
+
 def test_a_private_one_is_private_and_a_public_one_does_not_become_it(hub: HubServer, folder: Path) -> None:
     push(folder, "lab/hidden", private=True)
     assert hub.private == {"lab/hidden"}

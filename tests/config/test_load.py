@@ -73,6 +73,19 @@ MISTAKES = {
         set_at("encoder", "templates", to=["[MASK] [X]"]),
         r"encoder: template '\[MASK\] \[X\]' must hold \[MASK\] after \[X\]",
     ),
+    "LoRA over frozen layers": (
+        set_at("encoder", to={"lora": {}, "frozen_layers": 0}),
+        r"encoder: frozen_layers must be null beside lora",
+    ),
+    "LoRA of no rank": (set_at("encoder", "lora", to={"rank": 0}), r"encoder.lora.rank: .*greater than 0 \(got 0\)"),
+    "LoRA without targets": (
+        set_at("encoder", "lora", to={"targets": []}),
+        r"encoder.lora.targets: .* at least 1 item",
+    ),
+    "LoRA apart with layers mixed": (
+        set_at("encoder", to={"lora": {"merge": False}, "pooling": "last_two_mean"}),
+        r"encoder: lora.merge must be true with pooling last_two_mean",
+    ),
     "masks not nested": (
         set_at("augmentation", "views", "span_mask", "near", to=0.5),
         r"augmentation.views.span_mask.span_mask: near \(0.5\) must be below far \(0.4\)",

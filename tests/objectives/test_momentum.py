@@ -33,6 +33,16 @@ def test_update_is_the_exponential_moving_average() -> None:
     torch.testing.assert_close(momentum.encoder[0].weight, start + 0.19, rtol=0, atol=1e-15)  # 1 − 0.9²
 
 
+def test_what_the_encoder_does_not_train_is_shared_with_it_and_not_moved() -> None:
+    source = encoder()
+    source[0].bias.requires_grad_(False)
+    before = source[0].bias.clone()
+    momentum = MomentumQueue(source, dim=4, size=8, decay=0.9)
+    momentum.update(source)
+    assert momentum.encoder[0].bias is source[0].bias and torch.equal(source[0].bias, before)
+    assert momentum.encoder[0].weight is not source[0].weight
+
+
 def test_update_copies_buffers() -> None:
     source = encoder()
     momentum = MomentumQueue(source, dim=4, size=8)

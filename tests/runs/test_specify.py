@@ -126,7 +126,7 @@ def others(value: Any) -> list[Any]:
         return [value * 2, value + 1]
     if isinstance(value, float):
         return [value / 2, value + 0.5]
-    return [*TEXTS, 7, 0.5]
+    return [*TEXTS, 7, 0.5, {}]
 
 
 def flipped(leaf: Keys) -> Params:

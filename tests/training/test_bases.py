@@ -14,6 +14,7 @@ from sentence_transformers import SentenceTransformer
 from components import paths
 from components.augmentation.shards import make_view
 from components.config import Params, load_params, variant_settings
+from components.config.encoder import Lora
 from components.config.evaluation import STSB_DEV
 from components.errors import ConfigError
 from components.evaluation.embed import encoder_of
@@ -88,16 +89,19 @@ def champion(mlflow_store: str) -> Callable[[], SentenceTransformer]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "pooling"),
+    ("kind", "pooling", "lora"),
     [
-        *((kind, "mean") for kind in [*ENCODERS, *SEQUENCE_TO_SEQUENCE, "llama"]),
-        *((kind, "last") for kind in DECODERS),
+        *((kind, "mean", None) for kind in [*ENCODERS, *SEQUENCE_TO_SEQUENCE, "llama"]),
+        *((kind, "last", None) for kind in DECODERS),
+        pytest.param("qwen2", "last", Lora(dropout=0.1), id="qwen2-lora-merged"),
+        pytest.param("bert", "mean", Lora(dropout=0.1, merge=False), id="bert-lora-apart"),
     ],
 )
 def test_the_exported_encoder_and_the_champion_give_the_logged_score(
-    base: Base, champion: Callable[[], SentenceTransformer], kind: str, pooling: str
+    base: Base, champion: Callable[[], SentenceTransformer], kind: str, pooling: str, lora: Lora | None
 ) -> None:
-    scores, outcome = trained(base(kind, encoder={"pooling": pooling, "head": "training"}), learning_rate=1e-2)
+    params = base(kind, encoder={"pooling": pooling, "head": "training", "lora": lora})
+    scores, outcome = trained(params, learning_rate=1e-2)
     assert (outcome.steps, outcome.dev_score) == (2, scores[outcome.best_step])
     for encoder in (SentenceTransformer("run/encoder", device="cpu"), champion()):
         assert score(encoder) == pytest.approx(outcome.dev_score, abs=0.01)

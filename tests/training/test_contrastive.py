@@ -174,7 +174,7 @@ def test_the_momentum_encoder_follows_by_its_decay(miniature: Path) -> None:
     old = [parameter.clone() for parameter in run.model.momentum.encoder.parameters()]
     with torch.no_grad():
         for parameter in run.encoder.parameters():
-            parameter.add_(1.0)
+            parameter.add_(1.0 if parameter.requires_grad else 0.0)
     run.model.follow()
     for before, after, new in zip(old, run.model.momentum.encoder.parameters(), run.encoder.parameters(), strict=True):
         torch.testing.assert_close(after, 0.995 * before + 0.005 * new, rtol=0, atol=1e-12)
