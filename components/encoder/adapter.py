@@ -46,7 +46,7 @@ def add_adapter(transformer: PreTrainedModel, settings: Lora) -> "PeftModel":
 
 def save_adapter(adapted: "PeftModel", folder: Path | str) -> None:
     """Write the addition alone, with the base's absolute path, into `folder`."""
-    base = Path(adapted.get_base_model().name_or_path).resolve()
+    base = Path(str(adapted.get_base_model().name_or_path)).resolve()
     adapted.peft_config["default"].base_model_name_or_path = str(base)
     adapted.save_pretrained(str(folder))
 
