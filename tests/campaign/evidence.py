@@ -20,15 +20,20 @@ OWN_TAGS = {
     "cse.parent",
     "cse.promotion.runs",
 }
-# A report tells what the gate says now: promoted, or champion already. Its page and MLmodel say when they were written.
-OF_THE_MOMENT = {"MLmodel", "index.html", "verdict.md"}
+# A report tells what the gate says now: promoted, or champion already. Its page and MLmodel say when they were written,
+# a model card (README.md) how long the training took.
+OF_THE_MOMENT = {"MLmodel", "README.md", "index.html", "verdict.md"}
 TEXT = {".json", ".md", ".txt", ".html", ".yaml", ".yml", ""}
 
 
 def files(folder: Path, *patterns: str) -> Items:
     """Every file that matches, by what is in it."""
     found = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
-    return Counter(f"{plain(str(path.relative_to(folder)))} {_digest(path.read_bytes())}" for path in found)
+    return Counter(
+        f"{plain(str(path.relative_to(folder)))}"
+        + ("" if path.name in OF_THE_MOMENT else f" {_digest(path.read_bytes())}")
+        for path in found
+    )
 
 
 def lines(folder: Path, pattern: str) -> Items:
