@@ -27,7 +27,7 @@ SPLITS = ("train", "heldout")
 PATIENCE = 600.0  # seconds; a flow's process takes a few to start, on a busy machine many
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Site(Project):
     """A project with servers and workers of its own."""
 
@@ -116,7 +116,7 @@ def site(made: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
     yaml.dump(params, folder / "params.yaml")
     lost = folder / "flows/automations/lost.yaml"
     lost.write_text(lost.read_text().replace("within: 90", "within: 40"))
-    site = Site(folder, free_port(), free_port(), httpx.Client(timeout=60))
+    site = Site(folder=folder, prefect_port=free_port(), mlflow_port=free_port(), client=httpx.Client(timeout=60))
     done = site.up()
     try:
         assert done.returncode == 0, done.stdout + done.stderr

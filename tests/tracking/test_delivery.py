@@ -16,8 +16,8 @@ from slow import SlowProxy
 
 from components.errors import CseflowError, DataError
 from components.tracking import store
-from components.tracking.delivery import STATE, Delivery, deliver, pending
-from components.tracking.journal import DatasetVersion, Journal
+from components.tracking.delivery import Delivery, deliver, pending
+from components.tracking.journal import DELIVERY, DatasetVersion, Journal
 from components.tracking.registry import champion, local_copy, promote
 from components.tracking.store import connect
 
@@ -204,7 +204,7 @@ def test_sending_again_after_a_crash_doubles_nothing(mlflow_store: str, tiny_enc
         journal.model(tiny_encoder)
         journal.finish()
     first = deliver(folder).run_id
-    (folder / STATE).unlink()  # as if killed before the first note
+    (folder / DELIVERY).unlink()  # as if killed before the first note
     second = deliver(folder).run_id
     client = connect()
     run = client.get_run(first)
