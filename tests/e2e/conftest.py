@@ -155,6 +155,7 @@ def _write_params(folder: Path, llm: ChatServer) -> None:
     params["validation"]["sts"] |= {"rows": {}, "max_leakage": 1.0}
     params["evaluation"]["geometry"] |= {"samples": 30}
     params["training"] |= {"sentences": 96, "batch_size": 24, "evaluation_steps": 4, "learning_rate": 1e-3}
+    params["experiment"]["seeds"] = [0]
     params["variants"]["diverging"] = {**params["variants"]["simcse"], "training": {"learning_rate": 1e38}}
     params["promotion"]["rules"] = [
         {"rule": "floor", "metric": "sts/STSB", "minimum": -100.0},
