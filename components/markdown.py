@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from markdown_it import MarkdownIt
+
 _MARKUP = re.compile(r"([\\`*\[\]|])")
 _CODE = re.compile(r"[^`|<>&\\\s]+")
 
@@ -11,6 +13,11 @@ def plain(text: str) -> str:
     """`text` on one line, without effect as Markdown or HTML."""
     escaped = _MARKUP.sub(r"\\\1", " ".join(text.split()))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def to_html(text: str) -> str:
+    """Markdown with tables as HTML; HTML inside it is shown as text, for names come from outside."""
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))
 
 
 def code(text: str) -> str:

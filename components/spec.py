@@ -6,7 +6,7 @@ the work is laid out over processes is no part of it; `components.config.trainin
 
 import hashlib
 import json
-from typing import Self
+from typing import Any, Self
 
 from components.config import Params, VariantSettings
 from components.config.base import Section, Seed
@@ -77,6 +77,11 @@ class RunSettings(Section):
     def parts(self) -> list[Part]:
         """The data of the variant, or what an untrained encoder is measured on."""
         return self.variant.parts(self.tokens.identity)
+
+    @property
+    def shown_encoder(self) -> dict[str, Any]:
+        """The section `encoder` as runs and cards tell it: without `templates` where the pooling reads none."""
+        return self.encoder.model_dump(exclude=None if self.encoder.pooling == "prompt_mask" else {"templates"})
 
     @property
     def tuple_sets(self) -> list[str]:

@@ -127,7 +127,7 @@ def _making(facts: Facts, base: Origin) -> str:
     spec = facts.spec
     settings = {
         "variant": spec.variant.model_dump(exclude_none=True),
-        "encoder": spec.encoder.model_dump(exclude={"templates"} if spec.encoder.pooling != "prompt_mask" else None),
+        "encoder": spec.shown_encoder,
     }
     if spec.variant.objective:
         settings["training"] = spec.training.model_dump()

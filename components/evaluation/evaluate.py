@@ -53,7 +53,7 @@ def run(
     if json_path is not None:
         with written_whole(json_path) as aside:
             aside.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    Console().print(score_table(model, scores))
+    Console().print(score_table(f"{model}: Spearman ×100 (STS), accuracy ×100 (transfer)", scores))
     return scores
 
 
@@ -129,7 +129,7 @@ def load_model(model: str) -> "SentenceTransformer":
 
 def score_table(title: str, scores: Mapping[str, float]) -> Table:
     """One column per score, as the papers print them."""
-    table = Table(title=f"{title}: Spearman ×100 (STS), accuracy ×100 (transfer)")
+    table = Table(title=title)
     for name in scores:
         table.add_column(name, justify="right")
     table.add_row(*(f"{score:.2f}" for score in scores.values()))

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table
 
 from components.errors import ConfigError, CseflowError
-from components.evaluation.evaluate import load_model
+from components.evaluation.evaluate import load_model, score_table
 from components.evaluation.sts_data import load_sts
 from components.sources.digest import folder_digest
 
@@ -74,7 +73,8 @@ def run_mteb(
             raise CseflowError(f"mteb could not run {known} ({reason}); the results so far are in {into}") from None
         scores[known] = 100 * float(done.task_results[0].get_score())
     meta = encoder.mteb_model_meta
-    Console().print(_table(f"{meta.name} {(meta.revision or '')[:8]} by mteb {mteb.__version__}", scores))
+    title = f"{meta.name} {(meta.revision or '')[:8]} by mteb {mteb.__version__}: main score ×100"
+    Console().print(score_table(title, scores))
     return scores
 
 
@@ -130,11 +130,3 @@ def _task_of_mteb(name: str, own: Collection[str]) -> "AbsTask":
     except KeyError as error:
         more = f", and evaluation.tasks has {', '.join(own)}" if own else ""
         raise ConfigError(f"--mteb: {' '.join(str(error.args[0]).split())[:300]}{more}") from None
-
-
-def _table(title: str, scores: dict[str, float]) -> Table:
-    table = Table(title=f"{title}: main score ×100")
-    for name in scores:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{score:.2f}" for score in scores.values()))
-    return table

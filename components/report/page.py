@@ -1,23 +1,22 @@
 """Everything of an experiment in one folder: leaderboard files, pictures, and a page that needs no other file."""
 
 import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from components.config.variants import Published
 from components.errors import CseflowError
 from components.evaluation.result import RunResult
 from components.files import folder_written_whole
+from components.markdown import to_html
 from components.promotion.comparison import CONFIDENCE, RESAMPLES
 from components.report import plots, published
 from components.report.leaderboard import Leaderboard, leaderboard
-from components.report.style import DPI
+from components.report.style import png
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def write_report(
     if not results:
         raise CseflowError("no run has finished, so there is nothing to report; see the log for why, and run it again")
     board = leaderboard(results, reference, resamples=resamples, confidence=confidence, seed=seed)
-    pictures = {picture: _png(picture.draw(results, reference)) for picture in PICTURES if _has(results, picture.needs)}
+    pictures = {picture: png(picture.draw(results, reference)) for picture in PICTURES if _has(results, picture.needs)}
     beside = published.markdown(published.beside_papers(results, papers or {}))
     texts = {
         "index.html": _page(results, board, beside, verdict_markdown, pictures, provenance, links or {}),
@@ -152,12 +151,6 @@ def _has(results: Sequence[RunResult], needs: str) -> bool:
     return any(name.startswith(needs) for run in results for name in (*run.metrics, *run.curves))
 
 
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, dpi=DPI, format="png")
-    return out.getvalue()
-
-
 def _page(
     results: Sequence[RunResult],
     board: Leaderboard,
@@ -176,14 +169,12 @@ def _page(
         }
         for picture, data in pictures.items()
     ]
-    # HTML inside the Markdown is shown as text: names of variants come from outside.
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     environment = Environment(loader=PackageLoader("components.report", ""), autoescape=True, undefined=StrictUndefined)
     return environment.get_template("page.html.j2").render(
         board=board,
         runs=len(results),
-        beside=markdown.render(beside) if beside else None,
-        verdict=markdown.render(verdict_markdown) if verdict_markdown else None,
+        beside=to_html(beside) if beside else None,
+        verdict=to_html(verdict_markdown) if verdict_markdown else None,
         pictures=shown,
         provenance=provenance,
         links={run_id: link for run_id, link in links.items() if link.startswith(("http://", "https://"))},

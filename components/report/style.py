@@ -1,6 +1,7 @@
 """How a variant looks in every plot, and how text is set, so that the plots read as one family."""
 
 import functools
+import io
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, ParamSpec
 
@@ -70,3 +71,10 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
             return draw(*args, **kwargs)
 
     return drawn
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a picture for a page."""
+    out = io.BytesIO()
+    figure.savefig(out, dpi=DPI, format="png")
+    return out.getvalue()

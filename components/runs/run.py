@@ -70,6 +70,11 @@ class Run:
     def evaluation_data(self) -> list[str]:
         return evaluation_paths(self.params.evaluation)
 
+    @cached_property
+    def synthesis(self) -> dict[str, dict[str, Any]]:
+        """Set of tuples that is trained on → figures of its synthesis; those that no LLM wrote here are left out."""
+        return {name: told for name in self.spec.tuple_sets if (told := figures(tuple_file(name)))}
+
     @property
     def folder(self) -> Path:
         return paths.RUNS / f"{self.variant}-seed{self.seed}-{self.fingerprint}"
@@ -136,7 +141,6 @@ class Run:
             **links,
         }
         spec, training = self.spec, self.settings.training
-        made = {name: told for name in spec.tuple_sets if (told := figures(tuple_file(name)))}
         journal.start(
             self.name,
             self.params.tracking.experiment,
@@ -148,12 +152,10 @@ class Run:
                     "description": self.settings.variant.description,
                     **spec.variant.model_dump(exclude_none=True),
                 },
-                "encoder": spec.encoder.model_dump(
-                    exclude=set() if spec.encoder.pooling == "prompt_mask" else {"templates"}
-                ),
+                "encoder": spec.shown_encoder,
                 "training": spec.training.model_dump() | training.layout.model_dump(),
                 "evaluation": spec.evaluation.model_dump(),
-                **({"synthesis": made} if made else {}),
+                **({"synthesis": self.synthesis} if self.synthesis else {}),
             },
             datasets=[
                 *dataset_versions(self.training_data, "training"),
@@ -192,7 +194,6 @@ class Run:
         from components.card.card import Facts, write_card
 
         result = RunResult(self.variant, self.seed, "", measured.metrics, gold=measured.gold, cosines=measured.cosines)
-        told = {name: figures(tuple_file(name)) for name in self.spec.tuple_sets}
         facts = Facts(
             self.params,
             self.spec,
@@ -203,7 +204,7 @@ class Run:
             trained.best_step,
             trained.seconds,
             hardware_tags(),
-            {name: str(each["model"]).rpartition("/")[2] for name, each in told.items() if each},
+            {name: str(told["model"]).rpartition("/")[2] for name, told in self.synthesis.items()},
         )
         write_card(self.folder / ENCODER, facts)
 

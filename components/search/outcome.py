@@ -1,7 +1,6 @@
 """What came of a sweep: a table, two pictures and a page. Trials are ranked by dev; no test score is read."""
 
 import base64
-import io
 import json
 import shlex
 import warnings
@@ -12,12 +11,11 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 from components.files import folder_written_whole
-from components.markdown import plain, table
-from components.report.style import BAD, DPI, GOOD, MUTED, WIDTH, styled
+from components.markdown import plain, table, to_html
+from components.report.style import BAD, GOOD, MUTED, WIDTH, png, styled
 from components.search.space import Range, Space, Values
 
 if TYPE_CHECKING:
@@ -150,14 +148,13 @@ def write_page(
     figures = ({"slices": slices(trials, space)} if done else {}) | (
         {"importances": importance_bars(shares)} if shares else {}
     )
-    pictures = {name: _png(figure) for name, figure in figures.items()}
+    pictures = {name: png(figure) for name, figure in figures.items()}
     rows = [[*row, trial.failure or " ".join(trial.runs)] for row, trial in zip(rows, ranked(trials), strict=True)]
     text = table([plain(head) for head in [*heads, "MLflow runs"]], [[plain(cell) for cell in row] for row in rows])
-    markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     environment = Environment(loader=PackageLoader("components.search", ""), autoescape=True, undefined=StrictUndefined)
     page = environment.get_template("page.html.j2").render(
         title=title,
-        board=markdown.render(text),
+        board=to_html(text),
         steps=[step.partition(": ") for step in steps],
         pictures={name: base64.b64encode(data).decode("ascii") for name, data in pictures.items()},
     )
@@ -169,9 +166,3 @@ def write_page(
         for name, data in pictures.items():
             (folder / f"{name}.png").write_bytes(data)
     return into / "index.html"
-
-
-def _png(figure: Figure) -> bytes:
-    out = io.BytesIO()
-    figure.savefig(out, dpi=DPI, format="png")
-    return out.getvalue()
